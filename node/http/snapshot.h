@@ -1,0 +1,72 @@
+// snapshot.h — one moment of a node, rendered three ways: health, metrics, status page. And what
+// in it must alarm somebody, decided in one place for all three.
+//
+// Pure: value types and functions over them.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "node/engine.h"
+#include "replicator/core/replica.h"
+
+namespace kembar {
+
+struct NodeSnapshot {
+  std::string node;
+  std::string node_uuid;
+  std::string version;
+  std::string address;
+  int64_t wall_us = 0;
+  int64_t uptime_ms = 0;
+  std::map<std::string, ReplicaStatus> logs;
+  std::map<std::string, uint64_t> quarantines;  // number of them, by log
+  std::string unreadable;                       // why `logs` could not be read; empty: it could
+  std::vector<std::string> peers;               // as configured
+  std::vector<std::string> linked;              // with a live link
+  Engine::Stats stats;
+  uint64_t store_bytes = 0;
+  uint64_t disk_free_bytes = 0;
+  uint64_t disk_reserve_bytes = 0;
+  bool disk_full = false;  // appends are refused
+  bool stopping = false;
+};
+
+enum class AlarmKind : uint8_t {
+  kStopped,  // the log or the store stopped: divergence, corruption, a failed write
+  kNoPrimary,
+  kStalled,  // appends are not acknowledged
+  kSolo,
+  kCatchingUp,
+  kPeerTrouble,
+  kLossy,      // the present reign began with accepted loss
+  kHoldsLess,  // this node holds less than it once acknowledged
+  kQuarantine,
+  kPaused,
+};
+
+struct Alarm {
+  AlarmKind kind = AlarmKind::kStopped;
+  bool critical = false;  // otherwise a warning
+  std::string detail;     // names, indices, the program's own words; may be empty
+};
+
+// What is wrong with one log, the worst first. Empty: nothing is.
+std::vector<Alarm> LogAlarms(const ReplicaStatus& status, uint64_t quarantines);
+// In English, as one line.
+std::string AlarmText(const Alarm& alarm);
+
+// Why the process itself is unwell: answered as 503. A log without primary is not among them: it
+// does not get better by restarting this process.
+std::vector<std::string> Unhealthy(const NodeSnapshot& snapshot);
+
+// How far a node is behind in time: 0 when it holds everything, the time since it last did, -1 when
+// it never did or nobody knows.
+int64_t LagMs(uint64_t held_index, uint64_t last_index, int64_t level_ms_ago);
+// Likewise for this node as a mirror of the log.
+int64_t MirrorLagMs(const ReplicaStatus& status);
+uint64_t MirrorLagRecords(const ReplicaStatus& status);
+
+}  // namespace kembar

@@ -1,0 +1,190 @@
+// inventory.cc — see inventory.h.
+#include "node/inventory.h"
+
+#include <algorithm>
+
+namespace kembar {
+namespace {
+
+constexpr size_t kReadBytes = size_t{1} << 20;
+
+// Folds the versions of one package, which come in any order.
+class PackageFold {
+ public:
+  explicit PackageFold(const std::string& package) { info_.package = package; }
+
+  void Add(const ItemVersion& version, bool latest_of_item) {
+    if (latest_of_item && version.kind != RecordKind::kDelete) ++info_.items;
+    if (version.index > info_.last_index) {
+      info_.last_index = version.index;
+      info_.last_time_us = version.time_us;
+    }
+    if (!version.title.empty() && version.index > title_index_) {
+      title_index_ = version.index;
+      info_.title = version.title;
+    }
+    if (!version.value.empty() && version.index > value_index_) {
+      value_index_ = version.index;
+      info_.value = version.value;
+    }
+  }
+
+  PackageInfo Finish(uint64_t mirrored_index) {
+    if (info_.missing_documents > 0) {
+      info_.state = PackageState::kIncomplete;
+    } else if (info_.last_index <= mirrored_index) {
+      info_.state = PackageState::kComplete;
+    } else {
+      info_.state = PackageState::kAtRisk;
+    }
+    return info_;
+  }
+
+  bool empty() const { return info_.last_index == 0; }
+  const std::string& package() const { return info_.package; }
+
+ private:
+  PackageInfo info_;
+  uint64_t title_index_ = 0;
+  uint64_t value_index_ = 0;
+};
+
+bool InContact(const ReplicaStatus& status) {
+  return status.state != LogState::kNoPrimary && status.primary_contact_ms_ago >= 0;
+}
+
+uint64_t PeerHolds(const PeerStatus& peer, const ReplicaStatus& status) {
+  if (peer.connected && peer.contact_ms_ago >= 0) return peer.durable_index;
+  const auto acked = status.hard.acked_by.find(peer.name);
+  const uint64_t remembered = acked == status.hard.acked_by.end() ? 0 : acked->second;
+  return std::max(peer.durable_index, std::min(remembered, status.last_index));
+}
+
+// The indices of a package's item records, ascending.
+Result<std::vector<uint64_t>> IndicesOf(const Store& store, const InventoryScope& scope,
+                                        const std::string& package) {
+  std::vector<uint64_t> indices;
+  RETURN_IF_ERROR(
+      store.VisitItems(scope.log, package, scope.as_of, [&indices](const ItemVersion& version) {
+        indices.push_back(version.index);
+        return true;
+      }));
+  std::sort(indices.begin(), indices.end());
+  return indices;
+}
+
+}  // namespace
+
+uint64_t MirroredIndex(const ReplicaStatus& status) {
+  if (status.role == Role::kMirror) {
+    const bool quorum = status.control.config.RequiredMirrors() > 0;
+    return quorum || InContact(status) ? status.commit_index : 0;
+  }
+  uint64_t highest = 0;
+  for (const PeerStatus& peer : status.peers) {
+    if (peer.member) highest = std::max(highest, PeerHolds(peer, status));
+  }
+  return highest;
+}
+
+Status ForEachPackage(const Store& store, const InventoryScope& scope,
+                      const std::function<bool(const PackageInfo&)>& each) {
+  PackageFold fold{std::string()};
+  std::string item;
+  bool going = true;
+  // Hands on the package that has just ended.
+  const auto finish = [&] {
+    if (fold.empty() || fold.package() == kNoPackage) return;
+    const PackageInfo info = fold.Finish(scope.mirrored_index);
+    if (info.items > 0 || info.documents > 0) going = each(info);
+  };
+  RETURN_IF_ERROR(
+      store.VisitItems(scope.log, std::string(), scope.as_of, [&](const ItemVersion& version) {
+        const bool next_package = fold.empty() || version.package != fold.package();
+        if (next_package) {
+          finish();
+          if (!going) return false;
+          fold = PackageFold(version.package);
+        }
+        fold.Add(version, next_package || version.item != item);
+        item = version.item;
+        return true;
+      }));
+  if (going) finish();
+  return Status::Ok();
+}
+
+Result<PackageInfo> FindPackage(const Store& store, const InventoryScope& scope,
+                                const std::string& package) {
+  PackageFold fold(package);
+  std::string item;
+  if (!package.empty() && package != kNoPackage) {
+    RETURN_IF_ERROR(
+        store.VisitItems(scope.log, package, scope.as_of, [&](const ItemVersion& version) {
+          fold.Add(version, fold.empty() || version.item != item);
+          item = version.item;
+          return true;
+        }));
+  }
+  if (fold.empty()) {
+    return Status(Code::kNotFound, "log " + scope.log + " has no package " + package +
+                                       " as of index " + std::to_string(scope.as_of));
+  }
+  return fold.Finish(scope.mirrored_index);
+}
+
+Status ForEachItem(const Store& store, const InventoryScope& scope, const std::string& package,
+                   const std::function<bool(const ItemInfo&)>& each) {
+  std::optional<ItemInfo> current;
+  bool going = true;
+  RETURN_IF_ERROR(
+      store.VisitItems(scope.log, package, scope.as_of, [&](const ItemVersion& version) {
+        if (current && current->latest.package == version.package &&
+            current->latest.item == version.item) {
+          ++current->versions;
+          return true;
+        }
+        if (current) going = each(*current);
+        current = ItemInfo{version, 1};
+        return going;
+      }));
+  if (going && current) each(*current);
+  return Status::Ok();
+}
+
+Status ForEachRecord(const Store& store, const InventoryScope& scope, const std::string& package,
+                     const std::function<bool(const Record&)>& each) {
+  ASSIGN_OR_RETURN(const std::vector<uint64_t> indices, IndicesOf(store, scope, package));
+  for (size_t at = 0; at < indices.size();) {
+    // A run of neighbours is read at once.
+    size_t run_end = at + 1;
+    while (run_end < indices.size() && indices[run_end] == indices[run_end - 1] + 1) ++run_end;
+    ASSIGN_OR_RETURN(const FrameBatch batch,
+                     store.Read(scope.log, indices[at], indices[run_end - 1], kReadBytes));
+    for (const std::string& frame : batch.frames) {
+      ASSIGN_OR_RETURN(const Record record, DecodeRecord(frame));
+      if (!each(record)) return Status::Ok();
+      ++at;
+    }
+  }
+  return Status::Ok();
+}
+
+Result<Record> ReadRecord(const Store& store, const std::string& log, uint64_t index) {
+  ASSIGN_OR_RETURN(const FrameBatch batch, store.Read(log, index, index, 1));
+  return DecodeRecord(batch.frames.front());
+}
+
+Result<uint64_t> IndexAtTime(const Store& store, const std::string& log, uint64_t last,
+                             int64_t time_us) {
+  uint64_t at_or_before = 0;  // the answer is at least this
+  uint64_t after = last + 1;  // and less than this
+  while (at_or_before + 1 < after) {
+    const uint64_t middle = at_or_before + (after - at_or_before) / 2;
+    ASSIGN_OR_RETURN(const Record record, ReadRecord(store, log, middle));
+    (record.time_us <= time_us ? at_or_before : after) = middle;
+  }
+  return at_or_before;
+}
+
+}  // namespace kembar

@@ -1,0 +1,92 @@
+// inventory.h — a log seen as tender packages: what each holds, since when, and whether another
+// site holds it too. Folded from the item versions of a Store each time it is asked; nothing is
+// kept.
+//
+// A package's title and value are the latest that any of its records stated, as of the moment asked
+// for. Its items are those whose latest version is not a deletion. A package all of whose items are
+// deleted is gone: ForEachPackage leaves it out, FindPackage still shows it with 0 items, because
+// its history remains. Records of "-" belong to no package.
+//
+// Memory is that of one package's fold, whatever the size of the log. Visitors are called while the
+// store's iterator is open, so they should not take long.
+//
+// Thread-safety: pure functions over a Store, which may be read from any thread.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "replicator/base/status.h"
+#include "replicator/core/replica.h"
+#include "replicator/log/store.h"
+
+namespace kembar {
+
+enum class PackageState : uint8_t {
+  kComplete,    // all that its rows refer to is here and durable at another site
+  kIncomplete,  // a document that its rows refer to is missing
+  kAtRisk,      // whole here, but not known to be durable at another site
+};
+
+struct PackageInfo {
+  std::string package;
+  std::string title;
+  std::string value;
+  uint64_t items = 0;
+  uint64_t documents = 0;          // documents are not captured yet: always 0
+  uint64_t missing_documents = 0;  // likewise
+  uint64_t last_index = 0;
+  int64_t last_time_us = 0;
+  PackageState state = PackageState::kAtRisk;
+};
+
+// The latest version of one item, and how many there are.
+struct ItemInfo {
+  ItemVersion latest;
+  uint64_t versions = 0;
+};
+
+// What part of a log is looked at.
+struct InventoryScope {
+  std::string log;
+  uint64_t as_of = 0;           // records up to this index; at most the commit index
+  uint64_t mirrored_index = 0;  // up to here another site holds the log: see MirroredIndex
+};
+
+// The highest index up to which another site is known to hold the log durably, as far as this node
+// has been told. What a site acknowledged counts also while that site is not connected, until a
+// failover leaves it out. A mirror counts the primary: what is committed under a quorum with a
+// mirror is durable there; without such a quorum only while the primary is in contact.
+uint64_t MirroredIndex(const ReplicaStatus& status);
+
+// In order of package name. `each` returns false to stop.
+Status ForEachPackage(const Store& store, const InventoryScope& scope,
+                      const std::function<bool(const PackageInfo&)>& each);
+
+// kNotFound: no record of this package then, or it is "-".
+Result<PackageInfo> FindPackage(const Store& store, const InventoryScope& scope,
+                                const std::string& package);
+
+// The latest version of every item, deleted ones too, of `package` (of all, "-" included, when it
+// is empty), in order of package and item. `each` returns false to stop.
+Status ForEachItem(const Store& store, const InventoryScope& scope, const std::string& package,
+                   const std::function<bool(const ItemInfo&)>& each);
+
+// Every item record of a package, oldest first. `each` returns false to stop.
+Status ForEachRecord(const Store& store, const InventoryScope& scope, const std::string& package,
+                     const std::function<bool(const Record&)>& each);
+
+// One record. kNotFound: beyond the end.
+Result<Record> ReadRecord(const Store& store, const std::string& log, uint64_t index);
+
+// The index of the last record up to `last` that was appended at or before `time_us`; 0 if none.
+// A binary search over the records' times: exact where they do not go backwards, which they do only
+// when a failover moves a log to a node whose clock is behind. There it finds one of the moments at
+// which the clock showed that time.
+Result<uint64_t> IndexAtTime(const Store& store, const std::string& log, uint64_t last,
+                             int64_t time_us);
+
+}  // namespace kembar

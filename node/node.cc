@@ -1,0 +1,352 @@
+// node.cc — see node.h.
+#include "node/node.h"
+
+#include <grpc/support/log.h>
+#include <grpcpp/ext/proto_server_reflection_plugin.h>
+#include <grpcpp/grpcpp.h>
+#include <grpcpp/health_check_service_interface.h>
+#include <spdlog/sinks/stdout_sinks.h>
+#include <spdlog/spdlog.h>
+
+#include <algorithm>
+#include <array>
+#include <atomic>
+#include <chrono>
+#include <condition_variable>
+#include <mutex>
+#include <thread>
+
+#include "node/config_text.h"
+#include "node/engine.h"
+#include "node/http/http_server.h"
+#include "node/http/snapshot.h"
+#include "node/listen_probe.h"
+#include "node/rpc/admin_service.h"
+#include "node/rpc/grpc_options.h"
+#include "node/rpc/log_service.h"
+#include "node/rpc/replication_link.h"
+#include "node/rpc/tender_service.h"
+#include "node/store/rocks_store.h"
+
+namespace kembar {
+namespace {
+
+using std::chrono::milliseconds;
+using std::chrono::steady_clock;
+using std::chrono::system_clock;
+
+constexpr milliseconds kWatchInterval{1'000};
+// Once full, appends are taken again only when so much more than the reserve is free: no flapping.
+constexpr uint64_t kReserveSlackDivisor = 8;
+constexpr std::array kServices = {"kembar.v1.Log", "kembar.v1.Admin", "kembar.v1.Tender",
+                                  "kembar.v1.Replication"};
+
+void GrpcLog(gpr_log_func_args* args) {
+  switch (args->severity) {
+    case GPR_LOG_SEVERITY_ERROR: spdlog::warn("grpc text=\"{}\"", args->message); return;
+    case GPR_LOG_SEVERITY_INFO:
+    case GPR_LOG_SEVERITY_DEBUG: spdlog::debug("grpc text=\"{}\"", args->message); return;
+  }
+}
+
+EngineOptions EngineOptionsOf(const NodeConfig& config, const std::string& address) {
+  EngineOptions options;
+  options.node = config.name;
+  options.address = address;
+  options.heartbeat_ms = config.heartbeat_ms;
+  options.silence_ms = config.silence_ms;
+  options.queue_max = config.queue_max;
+  options.accept_log = [config](const std::string& log, const std::string& peer) {
+    return AcceptsLog(config, log) &&
+           std::any_of(config.peers.begin(), config.peers.end(),
+                       [&peer](const PeerConfig& known) { return known.name == peer; });
+  };
+  return options;
+}
+
+LinkOptions LinkOptionsOf(const NodeConfig& config, const std::string& address,
+                          const std::string& node_uuid) {
+  LinkOptions options;
+  options.node = config.name;
+  options.node_uuid = node_uuid;
+  options.address = address;
+  options.version = KEMBAR_VERSION;
+  for (const PeerConfig& peer : config.peers) options.peers.push_back({peer.name, peer.address});
+  return options;
+}
+
+// `listen` with a port that can be had.
+Result<std::string> ChoosePort(const std::string& listen) {
+  ASSIGN_OR_RETURN(const uint16_t port, ProbeListen(listen));
+  ASSIGN_OR_RETURN(const HostPort asked, ParseHostPort(listen));
+  return JoinHostPort(asked.host, port);
+}
+
+}  // namespace
+
+struct Node::Impl {
+  Impl(NodeConfig config_in, std::function<void()> on_failure_in)
+      : config(std::move(config_in)), on_failure(std::move(on_failure_in)) {}
+
+  Status ChoosePorts();
+  Status OpenStore();
+  Status StartEngine();
+  Status StartServer();
+  Status StartHttp();
+  void Stop();
+  void SetServing(bool serving);
+  void Watch();
+  void CheckDisk();
+  bool CheckStore();
+  NodeSnapshot Snapshot() const;
+
+  const NodeConfig config;
+  const std::function<void()> on_failure;
+  std::string listen;   // with the port that was chosen
+  std::string address;  // where others reach this node
+  std::string http_address;
+  steady_clock::time_point ready_at = steady_clock::now();
+
+  // In the order of their making.
+  std::unique_ptr<RocksStore> store;
+  std::unique_ptr<Engine> engine;
+  std::unique_ptr<LinkManager> links;
+  std::unique_ptr<LogService> log_service;
+  std::unique_ptr<AdminService> admin_service;
+  std::unique_ptr<TenderService> tender_service;
+  std::unique_ptr<grpc::Server> server;
+  std::unique_ptr<HttpServer> http;
+  std::thread watch;
+
+  // Shared with the watch.
+  std::atomic<uint64_t> disk_free_bytes{0};
+  std::atomic<bool> disk_full{false};
+  mutable std::mutex mutex;
+  std::condition_variable wake;
+  bool stopping = false;
+  std::string failure;
+};
+
+// Ports are chosen first: what is in use shows before anything is opened, and the engine tells
+// mirrors where clients reach this node.
+Status Node::Impl::ChoosePorts() {
+  ASSIGN_OR_RETURN(listen, ChoosePort(config.listen));
+  address = config.address == config.listen ? listen : config.address;
+  if (config.http.empty()) return {};
+  ASSIGN_OR_RETURN(http_address, ChoosePort(config.http));
+  return {};
+}
+
+Status Node::Impl::OpenStore() {
+  RocksOptions options;
+  options.dir = config.data;
+  options.create_if_missing = true;
+  options.block_cache_bytes = config.cache_bytes;
+  options.write_buffer_bytes = config.write_buffer_bytes;
+  ASSIGN_OR_RETURN(store, RocksStore::Open(options));
+  spdlog::info("store_open dir=\"{}\" node_uuid={}", config.data, store->node_uuid());
+  return {};
+}
+
+Status Node::Impl::StartEngine() {
+  engine = std::make_unique<Engine>(
+      EngineOptionsOf(config, address), store.get(),
+      [this](const std::string& peer, const std::string& log, Message message) {
+        links->Send(peer, log, std::move(message));
+      });
+  links = std::make_unique<LinkManager>(LinkOptionsOf(config, address, store->node_uuid()),
+                                        engine.get());
+  RETURN_IF_ERROR(engine->Start());
+  CheckDisk();
+  links->Start();
+  return {};
+}
+
+Status Node::Impl::StartServer() {
+  LogServiceOptions log_options;
+  log_options.append_wait_ms = config.append_wait_ms;
+  log_service = std::make_unique<LogService>(engine.get(), log_options);
+  AdminServiceOptions admin_options;
+  admin_options.node = config.name;
+  admin_options.address = address;
+  admin_options.http_address = http_address;
+  admin_options.version = KEMBAR_VERSION;
+  admin_options.linked = [this] { return links->Linked(); };
+  admin_options.disk_free_bytes = [this] { return disk_free_bytes.load(); };
+  admin_options.disk_full = [this] { return disk_full.load(); };
+  admin_service = std::make_unique<AdminService>(engine.get(), std::move(admin_options));
+  tender_service = std::make_unique<TenderService>(engine.get());
+
+  grpc::EnableDefaultHealthCheckService(true);
+  grpc::reflection::InitProtoReflectionServerBuilderPlugin();
+  grpc::ServerBuilder builder;
+  TuneServer(&builder);
+  int port = 0;
+  builder.AddListeningPort(listen, grpc::InsecureServerCredentials(), &port);
+  builder.RegisterService(log_service->service());
+  builder.RegisterService(admin_service->service());
+  builder.RegisterService(tender_service->service());
+  builder.RegisterService(links->service());
+  server = builder.BuildAndStart();
+  if (server == nullptr || port == 0) {
+    return {Code::kIo, "cannot listen on " + listen + ": gRPC could not start there"};
+  }
+  SetServing(true);
+  return {};
+}
+
+Status Node::Impl::StartHttp() {
+  if (config.http.empty()) return {};
+  ASSIGN_OR_RETURN(http, HttpServer::Start(http_address, [this] { return Snapshot(); }));
+  return {};
+}
+
+void Node::Impl::SetServing(bool serving) {
+  grpc::HealthCheckServiceInterface* health = server->GetHealthCheckService();
+  if (health == nullptr) return;
+  health->SetServingStatus("", serving);
+  for (const char* service : kServices) health->SetServingStatus(service, serving);
+}
+
+void Node::Impl::CheckDisk() {
+  const Result<uint64_t> free = store->FreeBytes();
+  const uint64_t reserve = config.disk_reserve_bytes;
+  const bool was_full = disk_full;
+  // A check that could not run counts as failed.
+  const uint64_t now_free = free.ok() ? *free : 0;
+  const uint64_t wanted = was_full ? reserve + reserve / kReserveSlackDivisor : reserve;
+  disk_free_bytes = now_free;
+  disk_full = now_free < wanted;
+  if (disk_full == was_full) return;
+  spdlog::log(disk_full ? spdlog::level::err : spdlog::level::info,
+              "disk_space full={} free_bytes={} reserve_bytes={} error=\"{}\"", disk_full.load(),
+              now_free, reserve, free.status().message());
+  engine->SetDiskFull(disk_full);
+}
+
+// False when the store has closed.
+bool Node::Impl::CheckStore() {
+  const std::string error = engine->stats().store_error;
+  if (error.empty()) return true;
+  {
+    std::lock_guard lock(mutex);
+    failure = "the store is closed after a failed write: " + error;
+  }
+  SetServing(false);
+  on_failure();
+  return false;
+}
+
+void Node::Impl::Watch() {
+  std::unique_lock lock(mutex);
+  while (!wake.wait_for(lock, kWatchInterval, [this] { return stopping; })) {
+    lock.unlock();
+    CheckDisk();
+    const bool store_open = CheckStore();
+    lock.lock();
+    if (!store_open) return;
+  }
+}
+
+void Node::Impl::Stop() {
+  {
+    std::lock_guard lock(mutex);
+    stopping = true;
+  }
+  wake.notify_all();
+  if (watch.joinable()) watch.join();
+  if (server) SetServing(false);
+  if (http) http->Stop();
+  // Answers every waiting append, so that the calls below end by themselves.
+  if (engine) engine->Stop();
+  if (links) links->Stop();
+  if (server) server->Shutdown(system_clock::now() + milliseconds(config.stop_ms));
+  http.reset();
+  server.reset();
+  tender_service.reset();
+  admin_service.reset();
+  log_service.reset();
+  links.reset();
+  engine.reset();
+  store.reset();
+}
+
+NodeSnapshot Node::Impl::Snapshot() const {
+  NodeSnapshot snapshot;
+  snapshot.node = config.name;
+  snapshot.node_uuid = store->node_uuid();
+  snapshot.version = KEMBAR_VERSION;
+  snapshot.address = address;
+  snapshot.wall_us =
+      std::chrono::duration_cast<std::chrono::microseconds>(system_clock::now().time_since_epoch())
+          .count();
+  snapshot.uptime_ms =
+      std::chrono::duration_cast<milliseconds>(steady_clock::now() - ready_at).count();
+  if (auto logs = engine->ReadStatus({}); logs.ok()) {
+    snapshot.logs = *std::move(logs);
+  } else {
+    snapshot.unreadable = logs.status().ToString();
+  }
+  for (const auto& [log, status] : snapshot.logs) {
+    const auto quarantines = store->Quarantines(log);
+    if (quarantines.ok()) {
+      snapshot.quarantines[log] = quarantines->size();
+    } else {
+      snapshot.unreadable = quarantines.status().ToString();
+    }
+  }
+  for (const PeerConfig& peer : config.peers) snapshot.peers.push_back(peer.name);
+  snapshot.linked = links->Linked();
+  snapshot.stats = engine->stats();
+  snapshot.store_bytes = store->Stats().disk_bytes;
+  snapshot.disk_free_bytes = disk_free_bytes;
+  snapshot.disk_reserve_bytes = config.disk_reserve_bytes;
+  snapshot.disk_full = disk_full;
+  std::lock_guard lock(mutex);
+  snapshot.stopping = stopping;
+  return snapshot;
+}
+
+Node::Node(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+
+Result<std::unique_ptr<Node>> Node::Start(NodeConfig config, std::function<void()> on_failure) {
+  auto impl = std::make_unique<Impl>(std::move(config), std::move(on_failure));
+  Impl* const parts = impl.get();
+  std::unique_ptr<Node> node(new Node(std::move(impl)));  // stops what has been started
+  RETURN_IF_ERROR(parts->ChoosePorts());
+  RETURN_IF_ERROR(parts->OpenStore());
+  RETURN_IF_ERROR(parts->StartEngine());
+  RETURN_IF_ERROR(parts->StartServer());
+  RETURN_IF_ERROR(parts->StartHttp());
+  parts->ready_at = steady_clock::now();
+  parts->watch = std::thread([parts] { parts->Watch(); });
+  return node;
+}
+
+Node::~Node() { Stop(); }
+
+void Node::Stop() { impl_->Stop(); }
+
+const std::string& Node::grpc_address() const { return impl_->listen; }
+
+const std::string& Node::http_address() const { return impl_->http_address; }
+
+std::string Node::failure() const {
+  std::lock_guard lock(impl_->mutex);
+  return impl_->failure;
+}
+
+void StartLogging(const std::string& level) {
+  auto logger = spdlog::stderr_logger_mt("kembard");
+  logger->set_pattern("%Y-%m-%dT%H:%M:%S.%e%z %l %v");
+  logger->set_level(spdlog::level::from_str(level));
+  logger->flush_on(spdlog::level::info);
+  spdlog::set_default_logger(std::move(logger));
+  gpr_set_log_function(GrpcLog);
+}
+
+void LogEffectiveConfig(const NodeConfig& config) {
+  spdlog::info("starting version={} {}", KEMBAR_VERSION, ConfigLine(config));
+}
+
+}  // namespace kembar

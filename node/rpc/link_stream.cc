@@ -1,0 +1,335 @@
+// link_stream.cc — see link_stream.h.
+#include "node/rpc/link_stream.h"
+
+#include <spdlog/spdlog.h>
+
+#include <utility>
+
+#include "node/rpc/convert.h"
+
+namespace kembar {
+namespace {
+
+constexpr uint32_t kProtocol = 1;
+// Entries up to this size are put into their message at once, larger ones on a worker.
+constexpr size_t kLightBytes = size_t{64} << 10;
+constexpr size_t kUrgentMax = 100'000;  // small messages waiting; beyond, heartbeats are dropped
+
+}  // namespace
+
+LinkStream::LinkStream(const LinkContext* context, bool dialled, std::string peer)
+    : context_(context),
+      dialled_(dialled),
+      started_(Clock::now()),
+      peer_(std::move(peer)),
+      heard_(started_.time_since_epoch().count()) {}
+
+std::chrono::milliseconds LinkStream::Silence() const {
+  const Clock::time_point heard{Clock::duration(heard_.load(std::memory_order_relaxed))};
+  return std::chrono::duration_cast<std::chrono::milliseconds>(Clock::now() - heard);
+}
+
+void LinkStream::Begin() {
+  std::lock_guard lock(mutex_);
+  self_ = shared_from_this();
+  if (dialled_) SayHello();
+  ReadCall(&in_);
+  ArmTimer();
+}
+
+// ---- Out ---------------------------------------------------------------------------------------
+
+void LinkStream::SayHello() {
+  const LinkOptions& options = context_->options;
+  v1::LinkHello* hello = out_.mutable_hello();
+  hello->set_node(options.node);
+  hello->set_node_uuid(options.node_uuid);
+  hello->set_protocol(kProtocol);
+  hello->set_address(options.address);
+  hello->set_program_version(options.version);
+  writing_ = write_started_ = true;
+  WriteCall(&out_, {});
+}
+
+void LinkStream::Admit(const std::string& peer) {
+  std::lock_guard lock(mutex_);
+  peer_ = peer;
+  if (!dialled_ && !closed_) SayHello();
+  was_link_ = true;
+}
+
+void LinkStream::Send(const std::string& log, Message message) {
+  Outgoing out{.log = log};
+  if (const auto* entries = std::get_if<Entries>(&message)) out.bytes = entries->batch->bytes;
+  out.message = std::move(message);
+  Enqueue(std::move(out));
+}
+
+void LinkStream::Enqueue(Outgoing out) {
+  const bool bulk = out.bytes != 0;
+  {
+    std::lock_guard lock(mutex_);
+    if (closed_ || !was_link_) return;
+    if (bulk && bulk_bytes_ != 0 && bulk_bytes_ + out.bytes > context_->options.queue_bytes_max) {
+      if (dropped_++ == 0) {
+        spdlog::warn("link_queue_full peer={} waiting_bytes={} entries=dropped", peer_,
+                     bulk_bytes_);
+      }
+      return;
+    }
+    if (!bulk && urgent_.size() >= kUrgentMax && out.message &&
+        std::holds_alternative<Heartbeat>(*out.message)) {
+      return;
+    }
+    bulk_bytes_ += out.bytes;
+    (bulk ? bulk_ : urgent_).push_back(std::move(out));
+    if (writing_) return;
+    writing_ = true;
+    if (NextIsHeavy()) {
+      context_->workers->Run([self = shared_from_this()] { self->WriteNext(); });
+      return;
+    }
+  }
+  WriteNext();
+}
+
+bool LinkStream::NextIsHeavy() const {
+  return urgent_.empty() && !bulk_.empty() && bulk_.front().bytes > kLightBytes;
+}
+
+// The caller has the pen (writing_).
+void LinkStream::WriteNext() {
+  Outgoing next;
+  bool more = false;
+  {
+    std::lock_guard lock(mutex_);
+    if (closed_ || (urgent_.empty() && bulk_.empty())) {
+      writing_ = false;
+      return;
+    }
+    std::deque<Outgoing>& queue = urgent_.empty() ? bulk_ : urgent_;
+    next = std::move(queue.front());
+    queue.pop_front();
+    bulk_bytes_ -= next.bytes;
+    if (bulk_bytes_ == 0) dropped_ = 0;
+    more = !urgent_.empty();
+  }
+  if (next.ready) {
+    out_ = std::move(*next.ready);
+  } else {
+    ToProto(next.log, *next.message, context_->options.compress_from_bytes, &out_);
+    next.message.reset();  // frees the batch before the network has taken the bytes
+  }
+  std::lock_guard lock(mutex_);
+  if (closed_) {
+    writing_ = false;
+    return;
+  }
+  write_started_ = true;
+  grpc::WriteOptions options;
+  if (more) options.set_buffer_hint();  // what follows goes along
+  WriteCall(&out_, options);
+}
+
+void LinkStream::WriteDone(bool ok) {
+  {
+    std::lock_guard lock(mutex_);
+    write_started_ = false;
+    if (!ok || closed_ || (urgent_.empty() && bulk_.empty())) {
+      writing_ = false;
+      return;  // after a failure the read ends too
+    }
+    if (NextIsHeavy()) {
+      context_->workers->Run([self = shared_from_this()] { self->WriteNext(); });
+      return;
+    }
+  }
+  WriteNext();
+}
+
+// ---- In ----------------------------------------------------------------------------------------
+
+void LinkStream::ReadDone(bool ok) {
+  if (!ok) return Close(grpc::Status(grpc::StatusCode::UNAVAILABLE, "the peer ended the link"));
+  heard_.store(Clock::now().time_since_epoch().count(), std::memory_order_relaxed);
+  Take(&in_);
+  std::lock_guard lock(mutex_);
+  if (!closed_) ReadCall(&in_);
+}
+
+void LinkStream::Take(v1::LinkMessage* message) {
+  if (!greeted_) {
+    greeted_ = true;
+    if (message->has_hello()) return TakeHello(message->hello());
+    return Close(grpc::Status(grpc::StatusCode::INVALID_ARGUMENT,
+                              "the first message of a link must be hello"));
+  }
+  if (message->body_case() == v1::LinkMessage::kPing) return;
+  const std::string log = message->log();
+  Result<Message> read = MessageFromProto(message);
+  if (read.ok()) return context_->owner->OnMessage(*this, log, *std::move(read));
+  const Status bad = read.status().Prepend("message of log " + log);
+  if (bad.code() == Code::kUnimplemented) {
+    if (!warned_) spdlog::warn("link_message_unknown peer={} why=\"{}\"", peer_, bad.ToString());
+    warned_ = true;  // a newer node says more than this one understands
+    return;
+  }
+  Close(grpc::Status(bad.code() == Code::kCorrupt ? grpc::StatusCode::DATA_LOSS
+                                                  : grpc::StatusCode::INVALID_ARGUMENT,
+                     "malformed: " + bad.ToString()));
+}
+
+void LinkStream::TakeHello(const v1::LinkHello& hello) {
+  grpc::Status status;
+  if (hello.protocol() != kProtocol) {
+    status = grpc::Status(grpc::StatusCode::FAILED_PRECONDITION,
+                          "node " + hello.node() + " (" + hello.program_version() +
+                              ") speaks link protocol " + std::to_string(hello.protocol()) +
+                              ", this node " + std::to_string(kProtocol));
+  } else {
+    status = context_->owner->OnHello(shared_from_this(), hello);
+  }
+  if (!status.ok()) Close(status);
+}
+
+// ---- The end -----------------------------------------------------------------------------------
+
+void LinkStream::Close(const grpc::Status& why) {
+  std::deque<Outgoing> dropped_urgent, dropped_bulk;  // freed outside the lock
+  std::lock_guard lock(mutex_);
+  if (closed_) return;
+  closed_ = true;
+  why_ = why;
+  dropped_urgent.swap(urgent_);
+  dropped_bulk.swap(bulk_);
+  bulk_bytes_ = 0;
+  if (timer_ != 0) context_->timers->Cancel(timer_);
+  EndCall(why, write_started_);
+}
+
+void LinkStream::CallDone(const grpc::Status& status) {
+  grpc::Status why = status;
+  {
+    std::lock_guard lock(mutex_);
+    closed_ = true;
+    if (timer_ != 0) context_->timers->Cancel(timer_);
+    // What the peer says tells more than that it hung up.
+    const bool peer_says = dialled_ && status.error_code() != grpc::StatusCode::CANCELLED;
+    if (why_ && !peer_says) why = *why_;
+  }
+  context_->owner->OnEnd(self_, why);
+  self_.reset();
+}
+
+void LinkStream::ArmTimer() {
+  timer_ = context_->timers->After(std::chrono::milliseconds(context_->options.ping_ms),
+                                   [weak = weak_from_this()] {
+                                     if (auto stream = weak.lock()) stream->OnTimer();
+                                   });
+}
+
+void LinkStream::OnTimer() {
+  const auto silence = Silence();
+  if (silence.count() > context_->options.silence_ms) {
+    return Close(grpc::Status(grpc::StatusCode::DEADLINE_EXCEEDED,
+                              "nothing heard for " + std::to_string(silence.count()) + " ms"));
+  }
+  Outgoing ping{.ready = std::make_unique<v1::LinkMessage>()};
+  ping.ready->set_ping(true);
+  Enqueue(std::move(ping));
+  std::lock_guard lock(mutex_);
+  if (!closed_) ArmTimer();
+}
+
+// ---- The two kinds -----------------------------------------------------------------------------
+
+namespace {
+
+class DialledStream final : public LinkStream,
+                            public grpc::ClientBidiReactor<v1::LinkMessage, v1::LinkMessage> {
+ public:
+  DialledStream(const LinkContext* context, const std::string& peer,
+                const std::shared_ptr<grpc::Channel>& channel)
+      : LinkStream(context, /*dialled=*/true, peer), stub_(v1::Replication::NewStub(channel)) {}
+
+  void Dial() {
+    stub_->async()->Link(&call_, this);
+    AddHold();  // until EndCall: writes come from other threads
+    Begin();
+    StartCall();
+  }
+
+  void OnReadDone(bool ok) override { ReadDone(ok); }
+  void OnWriteDone(bool ok) override { WriteDone(ok); }
+  void OnDone(const grpc::Status& status) override { CallDone(status); }
+
+ private:
+  void ReadCall(v1::LinkMessage* into) override { StartRead(into); }
+  void WriteCall(const v1::LinkMessage* message, grpc::WriteOptions options) override {
+    StartWrite(message, options);
+  }
+  void EndCall(const grpc::Status& /*why*/, bool /*writing*/) override {
+    call_.TryCancel();
+    RemoveHold();
+  }
+
+  const std::unique_ptr<v1::Replication::Stub> stub_;
+  grpc::ClientContext call_;
+};
+
+class AcceptedStream final : public LinkStream,
+                             public grpc::ServerBidiReactor<v1::LinkMessage, v1::LinkMessage> {
+ public:
+  AcceptedStream(const LinkContext* context, grpc::CallbackServerContext* call)
+      : LinkStream(context, /*dialled=*/false, ""), call_(call) {}
+
+  void Accept() { Begin(); }
+
+  void OnReadDone(bool ok) override { ReadDone(ok); }
+  void OnWriteDone(bool ok) override {
+    WriteDone(ok);
+    std::lock_guard lock(mutex_);
+    if (!finish_ || write_started_) return;
+    Finish(*finish_);
+    finish_.reset();
+  }
+  void OnCancel() override {
+    Close(grpc::Status(grpc::StatusCode::CANCELLED, "the peer is gone or ended the link"));
+  }
+  void OnDone() override { CallDone(grpc::Status::OK); }
+
+ private:
+  void ReadCall(v1::LinkMessage* into) override { StartRead(into); }
+  void WriteCall(const v1::LinkMessage* message, grpc::WriteOptions options) override {
+    StartWrite(message, options);
+  }
+  // A write that is stuck must end before the status can follow it.
+  void EndCall(const grpc::Status& why, bool writing) override {
+    if (!writing) return Finish(why);
+    finish_ = why;
+    call_->TryCancel();
+  }
+
+  grpc::CallbackServerContext* const call_;
+  std::optional<grpc::Status> finish_;
+};
+
+}  // namespace
+
+std::shared_ptr<LinkStream> DialLink(const LinkContext* context, const std::string& peer,
+                                     const std::shared_ptr<grpc::Channel>& channel) {
+  auto stream = std::make_shared<DialledStream>(context, peer, channel);
+  stream->Dial();
+  return stream;
+}
+
+grpc::ServerBidiReactor<v1::LinkMessage, v1::LinkMessage>* AcceptLink(
+    const LinkContext* context, grpc::CallbackServerContext* call,
+    const std::function<void(const std::shared_ptr<LinkStream>&)>& made) {
+  auto stream = std::make_shared<AcceptedStream>(context, call);
+  made(stream);
+  stream->Accept();
+  return stream.get();
+}
+
+}  // namespace kembar

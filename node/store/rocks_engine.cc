@@ -1,0 +1,344 @@
+// rocks_engine.cc — see rocks_engine.h.
+#include "node/store/rocks_engine.h"
+
+#include <fcntl.h>
+#include <rocksdb/cache.h>
+#include <rocksdb/convenience.h>
+#include <rocksdb/env.h>
+#include <rocksdb/filter_policy.h>
+#include <rocksdb/options.h>
+#include <rocksdb/table.h>
+#include <rocksdb/write_batch.h>
+#include <sys/random.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <charconv>
+#include <cstdarg>
+#include <cstdio>
+#include <filesystem>
+#include <system_error>
+
+#include "node/store/keys.h"
+#include "node/store/wal_check.h"
+#include "replicator/base/bytes.h"
+#include "replicator/base/check.h"
+
+namespace kembar {
+namespace {
+
+namespace fs = std::filesystem;
+
+// Grows when an older program could no longer read the directory rightly.
+constexpr uint64_t kFormatMax = 1;
+
+constexpr std::array<const char*, kFamilyCount> kFamilyNames = {"meta",      "log",   "tree",
+                                                                "positions", "items", "quarantine"};
+
+// Takes the place of RocksDB's log file. That one lies in the data directory, and Debian's RocksDB,
+// which is built with its assertions, aborts when it writes to it on a full disk.
+class WarningLogger : public rocksdb::Logger {
+ public:
+  explicit WarningLogger(std::function<void(std::string_view)> warn)
+      : Logger(rocksdb::WARN_LEVEL), warn_(std::move(warn)) {}
+  using Logger::Logv;
+  void Logv(const char* format, va_list arguments) override {
+    if (!warn_) return;
+    std::array<char, 1000> line;
+    const int size = std::vsnprintf(line.data(), line.size(), format, arguments);
+    if (size < 0) return;
+    warn_(std::string_view(line.data(), std::min(static_cast<size_t>(size), line.size() - 1)));
+  }
+
+ private:
+  const std::function<void(std::string_view)> warn_;
+};
+
+rocksdb::DBOptions DatabaseOptions(const RocksOptions& options, bool create) {
+  rocksdb::DBOptions db;
+  db.create_if_missing = create;
+  db.create_missing_column_families = true;  // a creation may have been cut short
+  db.paranoid_checks = true;
+  db.track_and_verify_wals_in_manifest = true;
+  // Recycled files are not compatible with a strict recovery: old writes stand behind the new ones.
+  db.recycle_log_file_num = 0;
+  // After a failure the store is closed; nothing may heal behind its back.
+  db.max_bgerror_resume_count = 0;
+  // All logs of a node share these, be it one or a thousand.
+  db.db_write_buffer_size = options.write_buffer_bytes;
+  db.max_total_wal_size = 2 * options.write_buffer_bytes;  // bounds the replay on start
+  db.max_open_files = 1024;
+  db.max_background_jobs = 2;
+  // Write back early and evenly, so that a flush does not delay the fsync of the write-ahead log.
+  db.bytes_per_sync = 1 << 20;
+  db.info_log = std::make_shared<WarningLogger>(options.warn);
+  db.stats_dump_period_sec = 0;
+  db.stats_persist_period_sec = 0;
+  return db;
+}
+
+rocksdb::CompressionType BestCompression() {
+  const auto supported = rocksdb::GetSupportedCompressions();
+  for (auto type : {rocksdb::kZSTD, rocksdb::kLZ4Compression}) {
+    if (std::find(supported.begin(), supported.end(), type) != supported.end()) return type;
+  }
+  return rocksdb::kNoCompression;
+}
+
+rocksdb::ColumnFamilyOptions FamilyOptions(const RocksOptions& options,
+                                           const std::shared_ptr<rocksdb::Cache>& cache,
+                                           const std::string& name) {
+  rocksdb::ColumnFamilyOptions family;
+  family.write_buffer_size = options.write_buffer_bytes / 2;
+  family.level_compaction_dynamic_level_bytes = true;
+  // The young levels are rewritten soon; hashes do not compress at all.
+  family.compression = rocksdb::kNoCompression;
+  if (name != kFamilyNames[static_cast<size_t>(Family::kTree)]) {
+    family.bottommost_compression = BestCompression();
+  }
+  rocksdb::BlockBasedTableOptions table;
+  table.block_cache = cache;
+  table.cache_index_and_filter_blocks = true;  // so that their memory is bounded too
+  table.pin_l0_filter_and_index_blocks_in_cache = true;
+  table.filter_policy.reset(rocksdb::NewBloomFilterPolicy(10));
+  table.block_size = size_t{16} << 10;
+  table.format_version = 5;
+  table.checksum = rocksdb::kXXH3;
+  family.table_factory.reset(rocksdb::NewBlockBasedTableFactory(table));
+  return family;
+}
+
+Status IoError(const std::string& doing, const std::error_code& error) {
+  Code code = error == std::errc::no_space_on_device ? Code::kFull : Code::kIo;
+  return {code, doing + ": " + error.message()};
+}
+
+// Makes the directory, and its entry in the one above durable.
+Status CreateDirectory(const std::string& dir) {
+  std::error_code error;
+  fs::create_directories(dir, error);
+  if (error) return IoError("create " + dir, error);
+  fs::path parent = fs::absolute(dir, error).lexically_normal().parent_path();
+  int fd = ::open(parent.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (fd < 0) return IoError("open " + parent.string(), {errno, std::generic_category()});
+  int failed = ::fsync(fd);
+  std::error_code why(errno, std::generic_category());
+  ::close(fd);
+  if (failed != 0) return IoError("fsync " + parent.string(), why);
+  return {};
+}
+
+// True for a store, false for a directory that never held one.
+Result<bool> HoldsStore(const std::string& dir) {
+  std::error_code error;
+  if (fs::exists(dir + "/CURRENT", error)) return true;
+  if (!fs::exists(dir, error)) return false;
+  for (const auto& entry : fs::directory_iterator(dir, error)) {
+    // RocksDB would start afresh beside the data that it no longer finds.
+    const auto extension = entry.path().extension();
+    if (extension == ".sst" || extension == ".log") {
+      return Status(Code::kCorrupt,
+                    "data directory " + dir + " holds data but its file CURRENT is missing",
+                    "it was copied or restored in part; bring it back whole, or give the node an "
+                    "empty directory and let it catch up from its peer");
+    }
+  }
+  if (error) return IoError("list " + dir, error);
+  return false;
+}
+
+// Whether another process (or another Open here) has the directory. RocksDB takes the same lock
+// when it opens; asking first keeps us from reading files that somebody is writing.
+Status CheckNotInUse(const std::string& dir) {
+  rocksdb::Env* env = rocksdb::Env::Default();
+  rocksdb::FileLock* lock = nullptr;
+  const std::string path = dir + "/LOCK";
+  if (!env->FileExists(path).ok()) return {};
+  if (rocksdb::Status s = env->LockFile(path, &lock); !s.ok()) {
+    return {
+        Code::kUnavailable, "data directory " + dir + " is in use by another node",
+        "one directory serves one kembard at a time; stop the other or choose another directory"};
+  }
+  return RocksEngine::Map(env->UnlockFile(lock), "unlock " + path);
+}
+
+std::string RandomUuid() {
+  std::string raw(16, '\0');
+  CHECK(::getrandom(raw.data(), raw.size(), 0) == static_cast<ssize_t>(raw.size()));
+  raw[6] = static_cast<char>((raw[6] & 0x0f) | 0x40);  // RFC 9562: version 4, random
+  raw[8] = static_cast<char>((raw[8] & 0x3f) | 0x80);
+  std::string hex = ToHex(raw);
+  for (size_t at : {20u, 16u, 12u, 8u}) hex.insert(at, "-");
+  return hex;
+}
+
+}  // namespace
+
+rocksdb::WalFilter::WalProcessingOption WalContinuity::LogRecordFound(
+    unsigned long long /*log_number*/, const std::string& file, const rocksdb::WriteBatch& batch,
+    rocksdb::WriteBatch* /*new_batch*/, bool* /*batch_changed*/) {
+  // A batch begins with the sequence number of its first operation, little-endian.
+  const uint64_t sequence = ByteReader(batch.Data()).U64();
+  if (next_sequence_ != 0 && sequence != next_sequence_) {
+    if (hole_.empty()) {
+      hole_ = "write-ahead log " + file + " goes on at operation " + std::to_string(sequence) +
+              ", but " + std::to_string(next_sequence_) + " was to come";
+    }
+    return WalProcessingOption::kCorruptedRecord;
+  }
+  next_sequence_ = sequence + batch.Count();
+  return WalProcessingOption::kContinueProcessing;
+}
+
+Status RocksEngine::Map(const rocksdb::Status& status, std::string_view doing) {
+  if (status.ok()) return {};
+  Code code = Code::kIo;
+  if (status.IsNoSpace()) {
+    code = Code::kFull;
+  } else if (status.IsCorruption()) {
+    code = Code::kCorrupt;
+  } else if (status.IsBusy() || status.IsTryAgain()) {
+    code = Code::kUnavailable;
+  } else if (status.IsNotFound()) {
+    code = Code::kNotFound;
+  } else if (status.IsInvalidArgument() || status.IsNotSupported()) {
+    code = Code::kInternal;
+  }
+  return {code, std::string(doing) + ": " + status.ToString()};
+}
+
+Result<std::unique_ptr<RocksEngine>> RocksEngine::Open(const RocksOptions& options) {
+  auto engine = std::unique_ptr<RocksEngine>(new RocksEngine(options.dir));
+  ASSIGN_OR_RETURN(const bool exists, HoldsStore(options.dir));
+  if (!exists) {
+    if (!options.create_if_missing) {
+      return Status(Code::kNotFound, "data directory " + options.dir + " holds no store",
+                    "check the path; a new node's directory must be created explicitly");
+    }
+    RETURN_IF_ERROR(CreateDirectory(options.dir));
+  }
+  RETURN_IF_ERROR(CheckNotInUse(options.dir));
+  RETURN_IF_ERROR(engine->OpenDatabase(options).Prepend("open data directory " + options.dir));
+  RETURN_IF_ERROR(engine->CheckIdentity(!exists));
+  return engine;
+}
+
+Status RocksEngine::OpenDatabase(const RocksOptions& options) {
+  ASSIGN_OR_RETURN(const WalState wal, CheckWals(options.dir));
+  // wal_check.h says why each mode is right only for its case.
+  const auto mode = wal == WalState::kTorn
+                        ? rocksdb::WALRecoveryMode::kPointInTimeRecovery
+                        : rocksdb::WALRecoveryMode::kTolerateCorruptedTailRecords;
+  const rocksdb::Status opened = TryOpen(options, mode);
+  if (!continuity_->hole().empty()) {
+    return {Code::kCorrupt, continuity_->hole(),
+            "a write-ahead log file is missing or was restored from elsewhere; give the node an "
+            "empty directory and let it catch up from its peer"};
+  }
+  return Map(opened, "RocksDB");
+}
+
+rocksdb::Status RocksEngine::TryOpen(const RocksOptions& options, rocksdb::WALRecoveryMode mode) {
+  continuity_ = std::make_unique<WalContinuity>();
+  rocksdb::DBOptions db_options = DatabaseOptions(options, options.create_if_missing);
+  db_options.wal_recovery_mode = mode;
+  db_options.wal_filter = continuity_.get();
+  std::vector<std::string> names = {rocksdb::kDefaultColumnFamilyName};
+  names.insert(names.end(), kFamilyNames.begin(), kFamilyNames.end());
+  if (fs::exists(dir_ + "/CURRENT")) {
+    // Families of a newer format must be opened too, if only to read which format it is.
+    std::vector<std::string> there;
+    rocksdb::Status s = rocksdb::DB::ListColumnFamilies(db_options, dir_, &there);
+    if (!s.ok()) return s;
+    for (const std::string& name : there) {
+      if (std::find(names.begin(), names.end(), name) == names.end()) names.push_back(name);
+    }
+  }
+  auto cache = rocksdb::NewLRUCache(options.block_cache_bytes);
+  std::vector<rocksdb::ColumnFamilyDescriptor> families;
+  for (const std::string& name : names) {
+    families.emplace_back(name, FamilyOptions(options, cache, name));
+  }
+  rocksdb::DB* db = nullptr;
+  rocksdb::Status s = rocksdb::DB::Open(db_options, dir_, families, &all_handles_, &db);
+  if (!s.ok()) return s;
+  db_.reset(db);
+  for (size_t i = 0; i < kFamilyCount; ++i) families_[i] = all_handles_[i + 1];
+  return s;
+}
+
+Status RocksEngine::CheckIdentity(bool is_new) {
+  const View view(*this);
+  ASSIGN_OR_RETURN(const auto format, view.Get(Family::kMeta, keys::NodeKey("format")));
+  ASSIGN_OR_RETURN(const auto uuid, view.Get(Family::kMeta, keys::NodeKey("node_uuid")));
+  if (format && uuid) {
+    uint64_t number = 0;
+    const char* end = format->data() + format->size();
+    auto [stop, error] = std::from_chars(format->data(), end, number);
+    if (error != std::errc() || stop != end || number == 0) {
+      return {Code::kCorrupt, "data directory " + dir_ + " has no readable format number"};
+    }
+    if (number > kFormatMax) {
+      return {Code::kInvalid,
+              "data directory " + dir_ + " has format " + *format + ", this program knows up to " +
+                  std::to_string(kFormatMax),
+              "a newer kembard wrote it; install that version again"};
+    }
+    node_uuid_ = *uuid;
+    return {};
+  }
+  // A creation that was cut short left an empty database; identity is its first write.
+  PrefixScan any(view, Family::kMeta, "");
+  any.SeekToFirst();
+  RETURN_IF_ERROR(any.status());
+  if (!is_new && (any.Valid() || db_->GetLatestSequenceNumber() != 0)) {
+    return {Code::kCorrupt, "data directory " + dir_ + " holds data but not a store's identity",
+            "it belongs to another program, or files are missing"};
+  }
+  node_uuid_ = RandomUuid();
+  rocksdb::WriteBatch batch;
+  batch.Put(family(Family::kMeta), keys::NodeKey("format"), std::to_string(kFormatMax));
+  batch.Put(family(Family::kMeta), keys::NodeKey("node_uuid"), node_uuid_);
+  rocksdb::WriteOptions write_options;
+  write_options.sync = true;
+  return Map(db_->Write(write_options, &batch), "write the identity of " + dir_);
+}
+
+RocksEngine::~RocksEngine() {
+  if (db_ == nullptr) return;
+  for (auto* handle : all_handles_) db_->DestroyColumnFamilyHandle(handle);
+  // Every Write was synced, so nothing is lost if closing fails.
+  db_->Close().PermitUncheckedError();
+}
+
+View::View(const RocksEngine& engine) : engine_(engine), snapshot_(engine.db()->GetSnapshot()) {}
+View::~View() { engine_.db()->ReleaseSnapshot(snapshot_); }
+
+rocksdb::ReadOptions View::read_options() const {
+  rocksdb::ReadOptions options;
+  options.snapshot = snapshot_;
+  return options;
+}
+
+Result<std::optional<std::string>> View::Get(Family family, const std::string& key) const {
+  std::string value;
+  rocksdb::Status s = engine_.db()->Get(read_options(), engine_.family(family), key, &value);
+  if (s.IsNotFound()) return std::optional<std::string>();
+  if (!s.ok()) return RocksEngine::Map(s, "read " + engine_.dir());
+  return std::optional<std::string>(std::move(value));
+}
+
+PrefixScan::PrefixScan(const View& view, Family family, std::string prefix)
+    : prefix_(std::move(prefix)),
+      end_(prefix_.empty() ? std::string() : keys::PrefixEnd(prefix_)),
+      lower_(prefix_),
+      upper_(end_) {
+  rocksdb::ReadOptions options = view.read_options();
+  options.iterate_lower_bound = &lower_;
+  if (!end_.empty()) options.iterate_upper_bound = &upper_;
+  iterator_.reset(view.engine().db()->NewIterator(options, view.engine().family(family)));
+}
+
+Status PrefixScan::status() const { return RocksEngine::Map(iterator_->status(), "scan"); }
+
+}  // namespace kembar

@@ -1,0 +1,460 @@
+// chaos.cc — see chaos.h.
+#include "tests/sim/chaos.h"
+
+#include <algorithm>
+#include <utility>
+#include <vector>
+
+#include "tests/sim/world.h"
+
+namespace kembar::sim {
+namespace {
+
+constexpr int64_t kMs = 1'000;
+constexpr int64_t kSecond = 1'000'000;
+constexpr int64_t kFaultEveryUs = 120 * kMs;
+
+// How often each fault happens, in this run, per mille of the moments at which one may.
+struct Faults {
+  uint32_t crash = 0, cut = 0, pause = 0, break_link = 0, slow_disk = 0, disk_full = 0;
+  uint32_t write_error = 0, wall_jump = 0, wipe = 0, clients_cut = 0;
+  uint32_t failover = 0, switchover = 0, change = 0, note = 0;
+  int64_t down_us = 2 * kSecond;  // how long a fault lasts, about
+  bool accept_loss = false;
+};
+
+uint32_t Rate(Random* random, uint32_t percent_of_runs, uint32_t high) {
+  if (!random->Percent(percent_of_runs)) return 0;
+  return 1 + static_cast<uint32_t>(random->Below(high));
+}
+
+Faults DrawFaults(Random* random, bool may_lose) {
+  Faults f;
+  f.crash = Rate(random, 70, 40);
+  f.cut = Rate(random, 60, 40);
+  f.pause = Rate(random, 40, 20);
+  f.break_link = Rate(random, 40, 40);
+  f.slow_disk = Rate(random, 30, 20);
+  f.disk_full = Rate(random, 20, 15);
+  f.write_error = Rate(random, 20, 10);
+  f.wall_jump = Rate(random, 30, 20);
+  f.wipe = Rate(random, 30, 15);
+  f.clients_cut = Rate(random, 20, 20);
+  f.failover = Rate(random, 85, 50);
+  f.switchover = Rate(random, 30, 20);
+  f.change = Rate(random, 35, 25);
+  f.note = Rate(random, 20, 10);
+  f.down_us = random->Between(300 * kMs, 6 * kSecond);
+  f.accept_loss = may_lose && random->Percent(60);
+  return f;
+}
+
+WorldOptions DrawWorld(Random* random, Mutant mutant) {
+  WorldOptions o;
+  static const std::vector<std::string> names = {"a", "b", "c", "d", "e"};
+  static const std::vector<size_t> sizes = {2, 2, 2, 3, 3, 3, 4, 5};
+  const size_t size = random->Pick(sizes);
+  o.nodes.assign(names.begin(), names.begin() + static_cast<ptrdiff_t>(size));
+  o.sync_mirrors = random->Percent(70) ? 1 : 1 + static_cast<uint32_t>(random->Below(size - 1));
+  if (random->Percent(25)) {
+    o.mode = random->Percent(60) ? Mode::kMaxAvailability : Mode::kMaxPerformance;
+  }
+  o.may_lose = o.mode != Mode::kMaxProtection || random->Percent(10);
+  o.solo_after_ms = static_cast<uint32_t>(random->Between(500, 4'000));
+  o.network.loss_per_mille = Rate(random, 50, 60);
+  o.network.double_per_mille = Rate(random, 30, 80);
+  o.network.ordered = random->Percent(60);
+  o.network.delay_us = random->Between(200, 20'000);
+  o.network.spike_us = random->Percent(40) ? random->Between(50 * kMs, 2 * kSecond) : 0;
+  o.network.keepalive_us = random->Between(500 * kMs, 4 * kSecond);
+  o.replica.heartbeat_ms = 200;
+  o.replica.silence_ms = 1'500;
+  o.replica.resend_ms = random->Between(400, 3'000);
+  o.replica.batch_bytes_max = static_cast<size_t>(random->Between(200, 4'000));
+  o.replica.window_bytes = static_cast<size_t>(random->Between(500, 20'000));
+  o.replica.tail_bytes = static_cast<size_t>(random->Between(0, 8'000));
+  o.replica.read_bytes = static_cast<size_t>(random->Between(200, 4'000));
+  o.replica.pending_bytes_max = static_cast<size_t>(random->Between(2'000, 100'000));
+  o.mutant = mutant;
+  return o;
+}
+
+class Chaos {
+ public:
+  Chaos(uint64_t seed, Mutant mutant, Trace* trace)
+      : draw_(seed ^ 0x6b656d626172ULL),
+        options_(DrawWorld(&draw_, mutant)),
+        faults_(DrawFaults(&draw_, options_.may_lose)),
+        world_(seed, options_, trace),
+        random_(world_.random()) {}
+
+  void Run();
+  void Fill(RunResult* result) const;
+
+ private:
+  void DrawClients();
+  void Disturb();
+  void DisturbNode(const std::string& name);
+  void DisturbNetwork();
+  void DisturbOffice();
+  bool DrawLostSite(OperatorOrder* order);
+  OperatorOrder DrawOrder();
+  bool MayWipe(const std::string& name);
+  void CrashNode(const std::string& name);
+  void WipeNode(const std::string& name);
+  void RestartLater(const std::string& name);
+  int64_t Duration() { return random_.Between(faults_.down_us / 4, faults_.down_us * 2); }
+
+  void Heal();
+  bool AtRest();
+  bool NeedsOperator();
+  std::string WhyNotAtRest();
+  void ComeToRest();
+  void CheckEnd();
+
+  Random draw_;
+  const WorldOptions options_;
+  const Faults faults_;
+  World world_;
+  Random& random_;
+  bool disturbing_ = true;
+  std::string wiped_;  // one at a time, until it holds everything again
+  uint64_t wiped_needs_ = 0;
+  uint64_t crashes_ = 0;
+  uint64_t wipes_ = 0;
+  int orders_ = 0;
+};
+
+void Chaos::DrawClients() {
+  const int64_t count = random_.Between(1, 4);
+  for (int64_t i = 0; i < count; ++i) {
+    Client& client = world_.AddClient("s" + std::to_string(i + 1));
+    client.set_window(1 + random_.Below(4));
+    client.Generate(random_.Between(40, 600) * kMs);
+  }
+}
+
+// ---- What goes wrong ---------------------------------------------------------------------------
+
+void Chaos::Disturb() {
+  if (!disturbing_) return;
+  if (!wiped_.empty() && world_.truth().DurableIndex(wiped_) >= wiped_needs_) wiped_.clear();
+  DisturbNode(random_.Pick(options_.nodes));
+  DisturbNetwork();
+  DisturbOffice();
+  world_.After(world_.Delay(kFaultEveryUs), [this] { Disturb(); });
+}
+
+void Chaos::DisturbNode(const std::string& name) {
+  Node& node = world_.node(name);
+  if (!node.up()) return;
+  if (random_.PerMille(faults_.crash)) return CrashNode(name);
+  if (random_.PerMille(faults_.wipe) && MayWipe(name)) return WipeNode(name);
+  if (node.stopped() && random_.Percent(20)) return CrashNode(name);
+  if (random_.PerMille(faults_.pause)) {
+    node.Pause();
+    world_.After(Duration(), [&node] { node.Resume(); });
+  }
+  if (random_.PerMille(faults_.slow_disk)) {
+    node.set_slow_disk(true);
+    world_.After(Duration(), [&node] { node.set_slow_disk(false); });
+  }
+  if (random_.PerMille(faults_.disk_full)) {
+    node.Post(DiskSpace{true});
+    world_.After(Duration(), [&node] { node.Post(DiskSpace{false}); });
+  }
+  if (random_.PerMille(faults_.write_error)) {
+    node.store().FailWrites(Status(Code::kIo, "injected: fsync failed"));
+  }
+  if (random_.PerMille(faults_.wall_jump)) {
+    node.set_clock(random_.Between(-3'600, 3'600) * kSecond);
+  }
+  if (random_.PerMille(faults_.clients_cut)) {
+    node.set_clients_cut(true);
+    world_.After(Duration(), [&node] { node.set_clients_cut(false); });
+  }
+}
+
+void Chaos::DisturbNetwork() {
+  const std::string& a = random_.Pick(options_.nodes);
+  const std::string& b = random_.Pick(options_.nodes);
+  if (a == b) return;
+  if (random_.PerMille(faults_.break_link)) world_.network().Break(a, b);
+  if (!random_.PerMille(faults_.cut)) return;
+  std::vector<std::pair<std::string, std::string>> cuts;
+  const uint64_t shape = random_.Below(3);
+  for (const std::string& other : options_.nodes) {
+    if (other == a || (shape != 2 && other != b)) continue;
+    cuts.emplace_back(a, other);                  // 0: one way
+    if (shape != 0) cuts.emplace_back(other, a);  // 1: both ways; 2: `a` from everybody
+  }
+  if (world_.saying(true)) {
+    world_.Say("cut " + a + (shape == 2 ? " off" : (shape == 0 ? "->" : "-") + b), true);
+  }
+  for (const auto& [from, to] : cuts) world_.network().Cut(from, to);
+  world_.After(Duration(), [this, cuts] {
+    for (const auto& [from, to] : cuts) world_.network().Heal(from, to);
+  });
+}
+
+void Chaos::CrashNode(const std::string& name) {
+  ++crashes_;
+  world_.node(name).Crash(random_.Below(world_.node(name).unsynced() + 1));
+  RestartLater(name);
+}
+
+void Chaos::RestartLater(const std::string& name) {
+  world_.After(Duration(), [this, name] { world_.node(name).Start(); });
+}
+
+// A disk may be destroyed where the protocol claims to survive it: nobody reigns in a past epoch,
+// everything committed is on another disk, and the last one to be destroyed is whole again.
+bool Chaos::MayWipe(const std::string& name) {
+  if (options_.may_lose) return wiped_.empty() || wiped_ == name;
+  if (!wiped_.empty() || !world_.office().lost.empty()) return false;
+  for (const auto& op : world_.operators()) {
+    if (op->active()) return false;
+  }
+  const std::string reigning = world_.ReigningNode();
+  if (reigning.empty()) return false;
+  const ReplicaStatus top = world_.node(reigning).status();
+  if (top.commit_index < top.control_index) return false;
+  for (const auto& [other, node] : world_.nodes()) {
+    if (other == name) continue;
+    if (!node->up() || node->paused() || node->stopped()) return false;
+    const ReplicaStatus status = node->status();
+    if (status.epoch != top.epoch || status.hard.promised_epoch != top.epoch) return false;
+    // The others know the reign by its records, not by hearsay.
+    if (world_.truth().DurableIndex(other) < top.control_index) return false;
+  }
+  return world_.truth().FullCopiesBeside(name) >= 1;
+}
+
+void Chaos::WipeNode(const std::string& name) {
+  ++crashes_;
+  ++wipes_;
+  wiped_ = name;
+  wiped_needs_ = world_.truth().LongestDisk();
+  world_.node(name).Crash(0);
+  world_.node(name).Wipe();
+  RestartLater(name);
+}
+
+// ---- The office --------------------------------------------------------------------------------
+
+OperatorOrder Chaos::DrawOrder() {
+  OperatorOrder order;
+  order.name = "op" + std::to_string(++orders_);
+  order.to = random_.Percent(50) ? random_.Pick(options_.nodes) : "";
+  order.accept_loss = faults_.accept_loss && random_.Percent(50);
+  for (const std::string& name : options_.nodes) {
+    if (random_.Percent(15)) order.unreachable.insert(name);
+  }
+  if (random_.Percent(15)) order.dies_at = static_cast<int>(random_.Below(6));
+  return order;
+}
+
+// A site may be declared lost when it is down and nobody else is at work; one site at a time.
+bool Chaos::DrawLostSite(OperatorOrder* order) {
+  for (const auto& op : world_.operators()) {
+    if (op->active()) return false;
+  }
+  auto& lost = world_.office().lost;
+  for (auto it = lost.begin(); it != lost.end();) {
+    const ReplicaStatus* status = nullptr;
+    ReplicaStatus copy;
+    if (Node& node = world_.node(it->first); node.up()) {
+      copy = node.status();
+      status = &copy;
+    }
+    const bool back = status != nullptr && status->epoch >= it->second &&
+                      status->control.config.HasMember(it->first) &&
+                      status->commit_index >= status->control_index;
+    it = back ? lost.erase(it) : std::next(it);
+  }
+  if (!lost.empty()) return false;
+  for (const std::string& name : options_.nodes) {
+    if (world_.node(name).up() || name == order->to) continue;
+    order->without = {name};
+    return true;
+  }
+  return false;
+}
+
+void Chaos::DisturbOffice() {
+  const bool no_primary = world_.ReigningNode().empty();
+  if (random_.PerMille(no_primary ? faults_.failover * 4 : faults_.failover)) {
+    OperatorOrder order = DrawOrder();
+    if (random_.Percent(40)) DrawLostSite(&order);
+    world_.AddOperator(std::move(order)).Begin();
+    if (random_.Percent(10)) world_.AddOperator(DrawOrder()).Begin();
+  }
+  if (random_.PerMille(faults_.switchover)) {
+    OperatorOrder order = DrawOrder();
+    order.kind = OperatorOrder::Kind::kSwitchover;
+    if (order.to.empty()) order.to = random_.Pick(options_.nodes);
+    order.accept_loss = false;
+    world_.AddOperator(std::move(order)).Begin();
+  }
+  if (random_.PerMille(faults_.note)) {
+    OperatorOrder order = DrawOrder();
+    order.kind = OperatorOrder::Kind::kNote;
+    world_.AddOperator(std::move(order)).Begin();
+  }
+  if (!random_.PerMille(faults_.change)) return;
+  OperatorOrder order = DrawOrder();
+  order.kind = OperatorOrder::Kind::kChange;
+  const std::string who = random_.Pick(options_.nodes);
+  const uint64_t what = random_.Below(options_.may_lose ? 4 : 3);
+  const uint64_t number = random_.Next();
+  order.change = [who, what, number](Config* config) {
+    auto& members = config->members;
+    auto named = [&](const Member& member) { return member.name == who; };
+    if (what == 0 && members.size() > 2) {
+      std::erase_if(members, named);
+    } else if (what <= 1 && config->Find(who) == nullptr) {
+      members.push_back({who, who + ":7000"});
+    } else if (what == 3) {
+      config->mode = static_cast<Mode>(number % 3);
+    } else {
+      config->sync_mirrors = 1 + static_cast<uint32_t>(number % (members.size()));
+    }
+  };
+  world_.AddOperator(std::move(order)).Begin();
+}
+
+// ---- Peace -------------------------------------------------------------------------------------
+
+void Chaos::Heal() {
+  disturbing_ = false;
+  world_.Say("everything is healed", true);
+  world_.network().HealAll();
+  world_.network().set_quiet();
+  for (const auto& [name, node] : world_.nodes()) {
+    if (node->stopped()) CrashNode(name);
+    if (!node->up()) node->Start();
+    node->Resume();
+    node->set_slow_disk(false);
+    node->set_clients_cut(false);
+    // A write error that has not shown itself yet: the disk is replaced, the node restarts.
+    if (faults_.write_error > 0) CrashNode(name);
+    node->Start();
+    node->Post(DiskSpace{false});
+  }
+  for (auto& client : world_.clients()) {
+    client->Stop();
+    client->Submit(1);
+  }
+}
+
+std::string Chaos::WhyNotAtRest() {
+  const std::string reigning = world_.ReigningNode();
+  if (reigning.empty()) return "no primary";
+  const ReplicaStatus top = world_.node(reigning).status();
+  for (const auto& client : world_.clients()) {
+    if (!client->idle()) {
+      return "source " + client->source() + " waits at " + reigning + ": " + client->last_failure();
+    }
+  }
+  if (top.commit_index != top.last_index) return "not all is committed on " + reigning;
+  for (const auto& [name, node] : world_.nodes()) {
+    if (!node->up()) return name + " is down";
+    if (top.control.config.Find(name) == nullptr) continue;
+    const ReplicaStatus status = node->status();
+    if (status.durable_index != top.last_index || status.durable_root != top.durable_root) {
+      return name + " is at " + std::to_string(status.durable_index) + " of " +
+             std::to_string(top.last_index) + (status.trouble.empty() ? "" : ": " + status.trouble);
+    }
+    if (status.commit_index != top.commit_index) return name + " does not know what is committed";
+    if (name != reigning && status.primary != reigning) return name + " does not follow";
+  }
+  const LogState state = top.state;
+  const bool alone =
+      top.control.config.members.size() == 1 || top.control.config.mode == Mode::kMaxPerformance;
+  if (state != LogState::kProtected && !alone) {
+    return reigning + " is " + std::string(LogStateName(state));
+  }
+  return "";
+}
+
+bool Chaos::AtRest() { return WhyNotAtRest().empty(); }
+
+// No primary, or a member that refuses it: what an interrupted failover leaves behind. Both are
+// shown by the status.
+bool Chaos::NeedsOperator() {
+  const std::string reigning = world_.ReigningNode();
+  if (reigning.empty()) return true;
+  for (const PeerStatus& peer : world_.node(reigning).status().peers) {
+    if (!peer.trouble.empty()) return true;
+  }
+  return false;
+}
+
+// Within bounded time after the last fault the log is whole again; where the status asks for an
+// operator, one failover is enough.
+void Chaos::ComeToRest() {
+  int64_t in_need_us = 0;
+  for (int64_t waited_us = 0; waited_us < 90 * kSecond; waited_us += kSecond / 2) {
+    world_.RunFor(kSecond / 2);
+    if (AtRest()) return;
+    in_need_us = NeedsOperator() ? in_need_us + kSecond / 2 : 0;
+    bool busy = false;
+    for (const auto& op : world_.operators()) busy |= op->active();
+    if (in_need_us < 3 * kSecond || busy) continue;
+    OperatorOrder order;
+    order.name = "op" + std::to_string(++orders_);
+    order.accept_loss = options_.may_lose;
+    world_.AddOperator(std::move(order)).Begin();
+  }
+  throw Violation{"liveness: 90 s after the last fault: " + WhyNotAtRest()};
+}
+
+void Chaos::CheckEnd() {
+  const std::string reigning = world_.ReigningNode();
+  for (const auto& [name, node] : world_.nodes()) world_.truth().CheckStore(name, node->store());
+  world_.truth().CheckAcknowledged(reigning);
+}
+
+void Chaos::Run() {
+  for (const auto& [name, node] : world_.nodes()) node->set_drift(random_.Between(-5, 5));
+  world_.Begin();
+  DrawClients();
+  world_.RunFor(random_.Between(100, 1'000) * kMs);
+  Disturb();
+  world_.RunFor(random_.Between(5, 25) * kSecond);
+  Heal();
+  ComeToRest();
+  CheckEnd();
+}
+
+void Chaos::Fill(RunResult* result) const {
+  result->steps = world_.steps();
+  result->acknowledged = world_.truth().acknowledged();
+  result->quarantined = world_.truth().quarantined();
+  result->given_up = world_.truth().given_up();
+  result->crashes = crashes_;
+  result->wipes = wipes_;
+  for (const auto& op : world_.operators()) result->failovers += op->succeeded() ? 1U : 0U;
+  result->kind = std::to_string(options_.nodes.size()) +
+                 " nodes, k=" + std::to_string(options_.sync_mirrors) + ", " +
+                 std::string(ModeName(options_.mode)) +
+                 (options_.may_lose ? ", loss may be accepted" : "");
+}
+
+}  // namespace
+
+RunResult RunSeed(uint64_t seed, Mutant mutant, Trace* trace) {
+  RunResult result;
+  Chaos chaos(seed, mutant, trace);
+  try {
+    chaos.Run();
+  } catch (const Violation& violation) {
+    result.ok = false;
+    result.failure = violation.what;
+  }
+  chaos.Fill(&result);
+  result.hash = trace->hash();
+  return result;
+}
+
+}  // namespace kembar::sim

@@ -1,0 +1,264 @@
+// inventory_test.cc — node/inventory over a MemoryStore: folding, deletions, as-of, history,
+// states.
+#include "node/inventory.h"
+
+#include <gtest/gtest.h>
+
+#include <string>
+#include <vector>
+
+#include "replicator/log/memory_store.h"
+
+namespace kembar {
+namespace {
+
+constexpr char kLog[] = "tebo";
+constexpr int64_t kSecond = 1'000'000;
+
+// A log whose record at index i has time i seconds.
+class InventoryTest : public ::testing::Test {
+ protected:
+  void Append(RecordKind kind, std::string package, std::string item, std::string title = {},
+              std::string value = {}) {
+    Record record;
+    record.index = ++last_;
+    record.epoch = 1;
+    record.time_us = time_us_ = time_us_ + kSecond;
+    record.kind = kind;
+    record.package = std::move(package);
+    record.item = std::move(item);
+    record.title = std::move(title);
+    record.value = std::move(value);
+    record.payload = "payload " + std::to_string(record.index);
+    auto batch = std::make_shared<FrameBatch>();
+    batch->first_index = record.index;
+    batch->prev_root = frontier_.Root();
+    batch->frames.push_back(EncodeRecord(record));
+    batch->bytes = batch->frames.back().size();
+    LogWrite write;
+    write.log = kLog;
+    frontier_.Append(merkle::HashLeaf(batch->frames.back()), &write.nodes);
+    batch->root = frontier_.Root();
+    write.batch = std::move(batch);
+    const Status written = store_.Write(std::span(&write, 1));
+    ASSERT_TRUE(written.ok()) << written.ToString();
+  }
+  void Put(std::string package, std::string item, std::string title = {}, std::string value = {}) {
+    Append(RecordKind::kPut, std::move(package), std::move(item), std::move(title),
+           std::move(value));
+  }
+  void Delete(std::string package, std::string item) {
+    Append(RecordKind::kDelete, std::move(package), std::move(item));
+  }
+
+  InventoryScope Scope(uint64_t as_of, uint64_t mirrored = UINT64_MAX) const {
+    return {.log = kLog, .as_of = as_of, .mirrored_index = mirrored};
+  }
+  InventoryScope Now() const { return Scope(last_); }
+
+  std::vector<PackageInfo> List(const InventoryScope& scope) const {
+    std::vector<PackageInfo> packages;
+    const Status status = ForEachPackage(store_, scope, [&packages](const PackageInfo& package) {
+      packages.push_back(package);
+      return true;
+    });
+    EXPECT_TRUE(status.ok()) << status.ToString();
+    return packages;
+  }
+  std::vector<std::string> Names(const InventoryScope& scope) const {
+    std::vector<std::string> names;
+    for (const PackageInfo& package : List(scope)) names.push_back(package.package);
+    return names;
+  }
+
+  MemoryStore store_{"uuid"};
+  merkle::Frontier frontier_;
+  uint64_t last_ = 0;
+  int64_t time_us_ = 0;
+};
+
+using Strings = std::vector<std::string>;
+
+TEST_F(InventoryTest, OfAnEmptyLogIsEmpty) {
+  EXPECT_TRUE(List(Now()).empty());
+  EXPECT_EQ(FindPackage(store_, Now(), "rup/1").status().code(), Code::kNotFound);
+}
+
+TEST_F(InventoryTest, FoldsItemsIntoPackages) {
+  Put("rup/2", "row/1", "Jalan", "100");
+  Put("rup/1", "row/1", "Jembatan", "5");
+  Put("rup/1", "row/2");
+  Put("-", "row/9", "of no package");
+  Put("rup/1", "row/1", "", "7.50");
+  const std::vector<PackageInfo> packages = List(Now());
+  ASSERT_EQ(packages.size(), 2u);
+  EXPECT_EQ(packages[0].package, "rup/1");
+  EXPECT_EQ(packages[0].title, "Jembatan");
+  EXPECT_EQ(packages[0].value, "7.50");
+  EXPECT_EQ(packages[0].items, 2u);
+  EXPECT_EQ(packages[0].last_index, 5u);
+  EXPECT_EQ(packages[0].last_time_us, 5 * kSecond);
+  EXPECT_EQ(packages[1].package, "rup/2");
+  EXPECT_EQ(packages[1].items, 1u);
+  EXPECT_EQ(FindPackage(store_, Now(), "-").status().code(), Code::kNotFound);
+}
+
+TEST_F(InventoryTest, TakesTheLatestTitleByIndexWhateverTheItem) {
+  Put("p", "z", "old");
+  Put("p", "a", "new");
+  Put("p", "z", "");
+  EXPECT_EQ(FindPackage(store_, Now(), "p")->title, "new");
+  Put("p", "z", "newest");
+  EXPECT_EQ(FindPackage(store_, Now(), "p")->title, "newest");
+  EXPECT_EQ(FindPackage(store_, Scope(3), "p")->title, "new");
+}
+
+TEST_F(InventoryTest, LeavesOutPackagesThatAreGone) {
+  Put("a", "1", "A");
+  Put("b", "1");
+  Put("b", "2");
+  Delete("a", "1");
+  Delete("b", "2");
+  EXPECT_EQ(Names(Now()), Strings{"b"});
+  EXPECT_EQ(List(Now())[0].items, 1u);
+  const Result<PackageInfo> gone = FindPackage(store_, Now(), "a");
+  ASSERT_TRUE(gone.ok());
+  EXPECT_EQ(gone->items, 0u);
+  EXPECT_EQ(gone->title, "A");
+  EXPECT_EQ(gone->last_index, 4u);
+  EXPECT_EQ(Names(Scope(3)), (Strings{"a", "b"}));
+  Put("a", "1");
+  EXPECT_EQ(Names(Now()), (Strings{"a", "b"}));
+}
+
+TEST_F(InventoryTest, ShowsAnEarlierMoment) {
+  Put("a", "1");
+  Put("b", "1");
+  EXPECT_TRUE(Names(Scope(0)).empty());
+  EXPECT_EQ(Names(Scope(1)), Strings{"a"});
+  EXPECT_EQ(FindPackage(store_, Scope(1), "b").status().code(), Code::kNotFound);
+}
+
+TEST_F(InventoryTest, StopsWhenTheVisitorHasEnough) {
+  for (const char* package : {"a", "b", "c"}) Put(package, "1");
+  int seen = 0;
+  EXPECT_TRUE(
+      ForEachPackage(store_, Now(), [&seen](const PackageInfo&) { return ++seen < 2; }).ok());
+  EXPECT_EQ(seen, 2);
+  seen = 0;
+  EXPECT_TRUE(ForEachItem(store_, Now(), "", [&seen](const ItemInfo&) { return ++seen < 2; }).ok());
+  EXPECT_EQ(seen, 2);
+}
+
+TEST_F(InventoryTest, CountsVersionsOfItems) {
+  Put("a", "1");
+  Put("a", "2");
+  Put("a", "1");
+  Delete("a", "2");
+  Put("b", "1");
+  std::vector<std::string> items;
+  const auto add = [&items](const ItemInfo& item) {
+    items.push_back(item.latest.package + "/" + item.latest.item + "@" +
+                    std::to_string(item.latest.index) + "x" + std::to_string(item.versions));
+    return true;
+  };
+  ASSERT_TRUE(ForEachItem(store_, Now(), "a", add).ok());
+  EXPECT_EQ(items, (Strings{"a/1@3x2", "a/2@4x2"}));
+  items.clear();
+  ASSERT_TRUE(ForEachItem(store_, Scope(2), "", add).ok());
+  EXPECT_EQ(items, (Strings{"a/1@1x1", "a/2@2x1"}));
+}
+
+TEST_F(InventoryTest, GivesAPackagesRecordsOldestFirst) {
+  Put("a", "2");
+  Put("a", "1");
+  Put("b", "1");
+  Delete("a", "2");
+  std::vector<std::string> payloads;
+  const auto add = [&payloads](const Record& record) {
+    payloads.push_back(record.payload);
+    return true;
+  };
+  ASSERT_TRUE(ForEachRecord(store_, Now(), "a", add).ok());
+  EXPECT_EQ(payloads, (Strings{"payload 1", "payload 2", "payload 4"}));
+  payloads.clear();
+  ASSERT_TRUE(ForEachRecord(store_, Scope(2), "a", add).ok());
+  EXPECT_EQ(payloads, (Strings{"payload 1", "payload 2"}));
+}
+
+TEST_F(InventoryTest, ReportsADamagedRecord) {
+  Put("a", "1");
+  ASSERT_TRUE(store_.CorruptFrame(kLog, 1));
+  const Status status = ForEachRecord(store_, Now(), "a", [](const Record&) { return true; });
+  EXPECT_EQ(status.code(), Code::kCorrupt);
+}
+
+TEST_F(InventoryTest, FindsTheIndexOfATime) {
+  EXPECT_EQ(*IndexAtTime(store_, kLog, 0, kSecond), 0u);
+  for (int i = 0; i < 10; ++i) Put("a", std::to_string(i));
+  EXPECT_EQ(*IndexAtTime(store_, kLog, 10, 0), 0u);
+  EXPECT_EQ(*IndexAtTime(store_, kLog, 10, kSecond), 1u);
+  EXPECT_EQ(*IndexAtTime(store_, kLog, 10, 7 * kSecond + 1), 7u);
+  EXPECT_EQ(*IndexAtTime(store_, kLog, 10, 8 * kSecond - 1), 7u);
+  EXPECT_EQ(*IndexAtTime(store_, kLog, 10, 1000 * kSecond), 10u);
+  EXPECT_EQ(*IndexAtTime(store_, kLog, 6, 1000 * kSecond), 6u);
+  time_us_ -= kSecond;  // the next two records have equal times
+  Put("a", "x");
+  EXPECT_EQ(*IndexAtTime(store_, kLog, 11, 10 * kSecond), 11u);
+}
+
+TEST_F(InventoryTest, IsAtRiskBeyondWhatAnotherSiteHolds) {
+  Put("a", "1");
+  Put("b", "1");
+  const std::vector<PackageInfo> packages = List(Scope(2, 1));
+  EXPECT_EQ(packages[0].state, PackageState::kComplete);
+  EXPECT_EQ(packages[1].state, PackageState::kAtRisk);
+}
+
+ReplicaStatus Primary() {
+  ReplicaStatus status;
+  status.role = Role::kPrimary;
+  status.state = LogState::kProtected;
+  status.last_index = status.durable_index = status.commit_index = 10;
+  status.control.config.members = {{"tebo", ""}, {"jambi", ""}};
+  PeerStatus peer;
+  peer.name = "jambi";
+  peer.member = true;
+  peer.connected = true;
+  peer.contact_ms_ago = 5;
+  peer.durable_index = 8;
+  status.peers.push_back(peer);
+  return status;
+}
+
+TEST(MirroredIndex, OfAPrimaryIsWhatAMemberAcknowledged) {
+  ReplicaStatus status = Primary();
+  EXPECT_EQ(MirroredIndex(status), 8u);
+  status.peers[0].connected = false;  // it acknowledged that, and nobody left it out
+  EXPECT_EQ(MirroredIndex(status), 8u);
+  status.peers[0].durable_index = 0;  // after a restart: as persisted
+  status.hard.acked_by["jambi"] = 7;
+  EXPECT_EQ(MirroredIndex(status), 7u);
+  status.peers[0].connected = true;  // it came back with an empty disk
+  EXPECT_EQ(MirroredIndex(status), 0u);
+  status.peers[0].durable_index = 10;
+  status.peers[0].member = false;  // left out
+  EXPECT_EQ(MirroredIndex(status), 0u);
+  status.peers.clear();
+  EXPECT_EQ(MirroredIndex(status), 0u);
+}
+
+TEST(MirroredIndex, OfAMirrorIsWhatThePrimaryCommitted) {
+  ReplicaStatus status = Primary();
+  status.role = Role::kMirror;
+  status.peers.clear();
+  EXPECT_EQ(MirroredIndex(status), 10u);
+  status.control.config.solo = true;  // no quorum with a mirror, but the primary is there
+  status.primary_contact_ms_ago = 3;
+  EXPECT_EQ(MirroredIndex(status), 10u);
+  status.state = LogState::kNoPrimary;
+  EXPECT_EQ(MirroredIndex(status), 0u);
+}
+
+}  // namespace
+}  // namespace kembar

@@ -1,0 +1,66 @@
+// quarantine_rules_test.cc — what of a set-aside tail is appended again, and what is there already.
+#include "tools/kembarctl/quarantine.h"
+
+#include <gtest/gtest.h>
+
+namespace kembar::ctl {
+namespace {
+
+v1::Record Row(uint64_t index, const std::string& source, uint64_t position,
+               const std::string& payload, bool batch_end = true) {
+  v1::Record record;
+  record.set_index(index);
+  record.set_kind(v1::RECORD_KIND_PUT);
+  record.set_source(source);
+  record.set_position(position);
+  record.set_package("tender/1");
+  record.set_item("row");
+  record.set_payload(payload);
+  record.set_batch_end(batch_end);
+  return record;
+}
+
+SetAside Aside(const std::vector<v1::Record>& records) {
+  SetAside aside{.node = "tebo"};
+  aside.entry.set_id(3);
+  AddRecords(records, &aside);
+  return aside;
+}
+
+TEST(Quarantine, BatchesStayWholeAndControlRecordsStayBehind) {
+  v1::Record start = Row(10, "", 0, "epoch=2");
+  start.set_kind(v1::RECORD_KIND_EPOCH_START);
+  const SetAside aside = Aside({start, Row(11, "s", 5, "a", false), Row(12, "s", 5, "b")});
+  EXPECT_EQ(aside.control_records, 1u);
+  ASSERT_EQ(aside.batches.size(), 1u);
+  const v1::AppendRequest request = ResubmitRequest("lpse", aside, aside.batches[0]);
+  EXPECT_EQ(request.source(), "quarantine/tebo/3");
+  EXPECT_EQ(request.position(), 12u);
+  EXPECT_EQ(request.drafts_size(), 2);
+  EXPECT_EQ(request.drafts(1).payload(), "b");
+}
+
+TEST(Quarantine, WhatItsSourceRepeatedIsPresent) {
+  const SetAside aside = Aside({Row(11, "s", 5, "a")});
+  EXPECT_FALSE(IsPresent(aside.batches[0], {}));
+  EXPECT_TRUE(IsPresent(aside.batches[0], {Row(99, "s", 5, "a")}));
+  // The same place with other content, or the same content from elsewhere, is something else.
+  EXPECT_FALSE(IsPresent(aside.batches[0], {Row(99, "s", 5, "x")}));
+  EXPECT_FALSE(IsPresent(aside.batches[0], {Row(99, "t", 5, "a")}));
+  EXPECT_FALSE(IsPresent(aside.batches[0], {Row(99, "s", 6, "a")}));
+}
+
+TEST(Quarantine, WhatAnotherNodesQuarantineGaveBackIsPresent) {
+  const SetAside aside = Aside({Row(11, "s", 5, "a")});
+  EXPECT_TRUE(IsPresent(aside.batches[0], {Row(99, "quarantine/jambi/1", 11, "a")}));
+  EXPECT_FALSE(IsPresent(aside.batches[0], {Row(99, "quarantine/jambi/1", 12, "a")}));
+}
+
+TEST(Quarantine, ABatchIsPresentOnlyAsAWhole) {
+  const SetAside aside = Aside({Row(11, "s", 5, "a", false), Row(12, "s", 5, "b")});
+  EXPECT_FALSE(IsPresent(aside.batches[0], {Row(98, "s", 5, "a", false)}));
+  EXPECT_TRUE(IsPresent(aside.batches[0], {Row(98, "s", 5, "a", false), Row(99, "s", 5, "b")}));
+}
+
+}  // namespace
+}  // namespace kembar::ctl

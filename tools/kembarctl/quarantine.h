@@ -1,0 +1,76 @@
+// quarantine.h — records that a failover set aside: found on all nodes, compared with what the log
+// holds now, and made ready to be appended again, once.
+//
+// A set-aside batch counts as present when the package's history holds each of its rows again:
+// either from the same source and position (the source has repeated it itself), or resubmitted from
+// any node's quarantine with the same original index and content. So the same tail set aside on two
+// nodes does not come back twice, and nothing is taken for present that is not.
+//
+// The rules are pure; QuarantineReader asks nodes.
+#pragma once
+
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "tools/client/cluster.h"
+#include "tools/kembarctl/tables.h"
+
+namespace kembar::ctl {
+
+// An atomic batch as it was set aside, without control records.
+struct SetAsideBatch {
+  uint64_t index = 0;  // of its last record, in the history that was left
+  std::vector<v1::Record> records;
+};
+
+struct SetAside {
+  std::string node;
+  v1::QuarantineEntry entry;
+  std::vector<SetAsideBatch> batches;
+  uint64_t control_records = 0;  // left where they are
+};
+
+// "quarantine/<node>/<id>"
+std::string ResubmitSource(const SetAside& aside);
+
+// Groups records into batches and drops those that only concern the log itself.
+void AddRecords(const std::vector<v1::Record>& records, SetAside* aside);
+
+// Whether `history`, the present records of the batch's packages, holds the batch already.
+bool IsPresent(const SetAsideBatch& batch, const std::vector<v1::Record>& history);
+
+// The request that appends the batch again.
+v1::AppendRequest ResubmitRequest(const std::string& log, const SetAside& aside,
+                                  const SetAsideBatch& batch);
+
+struct QuarantineFilter {
+  std::string node;     // empty: all nodes
+  uint64_t id = 0;      // 0: all
+  std::string package;  // empty: all
+};
+
+class QuarantineReader {
+ public:
+  QuarantineReader(client::Cluster* cluster, std::string log, client::Millis timeout)
+      : cluster_(cluster), log_(std::move(log)), timeout_(timeout) {}
+
+  // What the reachable nodes have set aside. `silent` names the nodes that could not be asked.
+  Result<std::vector<SetAside>> Read(const QuarantineFilter& filter,
+                                     std::vector<std::string>* silent);
+  // Whether the log, as the primary holds it, has the batch already. Histories are asked once.
+  Result<bool> IsInLog(const SetAsideBatch& batch);
+
+ private:
+  Status ReadNode(const client::NodeView& view, const QuarantineFilter& filter,
+                  std::vector<SetAside>* out);
+  Result<const std::vector<v1::Record>*> History(const std::string& package);
+
+  client::Cluster* const cluster_;
+  const std::string log_;
+  const client::Millis timeout_;
+  std::map<std::string, std::vector<v1::Record>> histories_;
+};
+
+}  // namespace kembar::ctl
