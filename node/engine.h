@@ -1,7 +1,7 @@
 // engine.h — the threads around the replicas of one node.
 //
-// One thread (engine) owns all replicas and steps them from one queue. One thread (writer) turns all
-// Persists that are waiting, over all logs, into one Store::Write (group commit) while the next
+// One thread (engine) owns all replicas and steps them from one queue. One thread (writer) turns
+// all Persists that are waiting, over all logs, into one Store::Write (group commit) while the next
 // group gathers. One thread (reader) serves ReadAndSend, so that a mirror that catches up does not
 // hold up live appends. gRPC threads only post here and get called back.
 //
@@ -42,7 +42,8 @@ class Engine {
 
   // Recovers every log in the store and starts the threads.
   Status Start();
-  // Refuses new work, lets what is being written finish, answers everyone else with kCancelled, joins.
+  // Refuses new work, lets what is being written finish, answers everyone else with kCancelled,
+  // joins.
   void Stop();
 
   // The request's ticket is set here and returned. `done` is called exactly once.
@@ -63,8 +64,8 @@ class Engine {
   // The commit index as of the last turn; 0 for an unknown log.
   uint64_t CommitIndex(const std::string& log) const;
   std::vector<std::string> Logs() const;
-  // Calls `wake` once, when the log's commit index is above `index` (at once if it is already) or the
-  // engine stops. Returns an id for CancelWait.
+  // Calls `wake` once, when the log's commit index is above `index` (at once if it is already) or
+  // the engine stops. Returns an id for CancelWait.
   uint64_t WaitCommit(const std::string& log, uint64_t index, std::function<void()> wake);
   void CancelWait(uint64_t id);
 

@@ -150,6 +150,7 @@ struct Engine::Impl {
   std::set<std::string> connected;
   std::set<std::pair<std::string, std::string>> refused_logs;  // (peer, log), told once
   bool disk_full = false;
+  bool any_doomed = false;  // some slot is; saves looking at each in every turn
 
   // Shared.
   std::mutex stop_mutex;  // held for the whole of Stop

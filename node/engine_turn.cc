@@ -124,7 +124,7 @@ void Engine::Impl::CarryOut(LogSlot* slot, Action action, std::vector<WriteJob>*
 
 void Engine::Impl::Answer(LogSlot* slot, const Reply& reply) {
   if (auto made = creating.find(reply.ticket); made != creating.end()) {
-    if (!reply.status.ok() && slot->pending == 0) slot->doomed = true;
+    if (!reply.status.ok() && slot->pending == 0) slot->doomed = any_doomed = true;
     creating.erase(made);
   }
   auto it = waiting.find(reply.ticket);
@@ -306,6 +306,8 @@ Result<LogSlot*> Engine::Impl::Create(const std::string& log, Now now) {
 
 // A log that an order would have made, and that was refused, leaves no trace.
 void Engine::Impl::RemoveDoomed() {
+  if (!any_doomed) return;
+  any_doomed = false;
   for (auto it = slots.begin(); it != slots.end();) {
     LogSlot* slot = it->second.get();
     if (!slot->doomed || slot->pending != 0) {

@@ -9,6 +9,8 @@
 #include <set>
 #include <utility>
 
+#include "replicator/log/epoch_history.h"
+
 namespace kembar {
 namespace {
 
@@ -113,10 +115,11 @@ void AddPositions(const std::string& log, const ReplicaStatus& s, Page* page) {
   const auto gauge = [&](const char* name, const char* help, uint64_t value) {
     page->Gauge(name, help, Number(value), {{"log", log}});
   };
-  gauge("kembar_log_epoch", "Reign that this node follows or leads.", s.epoch);
-  gauge("kembar_log_promised_epoch", "This node follows no epoch below it.", s.hard.promised_epoch);
+  gauge("kembar_log_epoch", "Reign that this node follows or leads.", EpochNumber(s.epoch));
+  gauge("kembar_log_promised_epoch", "This node follows no epoch below it.",
+        EpochNumber(s.hard.promised_epoch));
   gauge("kembar_log_seen_epoch", "Highest epoch in which a primary is known to have reigned.",
-        s.hard.seen_epoch);
+        EpochNumber(s.hard.seen_epoch));
   gauge("kembar_log_last_index", "Last record taken in here.", s.last_index);
   gauge("kembar_log_durable_index", "Last record synced to disk here.", s.durable_index);
   gauge("kembar_log_commit_index", "Last record known to be committed.", s.commit_index);

@@ -6,6 +6,7 @@
 #include <optional>
 
 #include "node/http/status_words.h"
+#include "replicator/log/epoch_history.h"
 
 namespace kembar {
 namespace {
@@ -205,7 +206,7 @@ void LogSection(const NodeSnapshot& snapshot, const std::string& log, Writer* pa
   const auto fact = [page](std::string_view name, std::string_view value) {
     page->Html(" · ").Text(name).Html(": ").Text(value);
   };
-  fact(words.epoch, std::to_string(status.epoch));
+  fact(words.epoch, EpochText(status.epoch));
   fact(words.mode, ModeName(status.control.config.mode));
   fact(words.committed, page->Number(status.commit_index));
   fact(words.freshness, Freshness(status, *page));

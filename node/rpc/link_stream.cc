@@ -13,6 +13,7 @@ namespace {
 constexpr uint32_t kProtocol = 1;
 // Entries up to this size are put into their message at once, larger ones on a worker.
 constexpr size_t kLightBytes = size_t{64} << 10;
+constexpr auto kLastWordWait = std::chrono::milliseconds(1'000);
 constexpr size_t kUrgentMax = 100'000;  // small messages waiting; beyond, heartbeats are dropped
 
 }  // namespace
@@ -303,11 +304,21 @@ class AcceptedStream final : public LinkStream,
   void WriteCall(const v1::LinkMessage* message, grpc::WriteOptions options) override {
     StartWrite(message, options);
   }
-  // A write that is stuck must end before the status can follow it.
+  // The status follows the write that is under way, so that the peer hears why. A write that is
+  // stuck is cut off, and the status with it.
   void EndCall(const grpc::Status& why, bool writing) override {
     if (!writing) return Finish(why);
     finish_ = why;
-    call_->TryCancel();
+    const bool peer_hears = why.error_code() != grpc::StatusCode::DEADLINE_EXCEEDED &&
+                            why.error_code() != grpc::StatusCode::CANCELLED &&
+                            why.error_code() != grpc::StatusCode::UNAVAILABLE;
+    if (!peer_hears) return call_->TryCancel();
+    timers()->After(kLastWordWait, [weak = weak_from_this()] {
+      auto stream = std::static_pointer_cast<AcceptedStream>(weak.lock());
+      if (!stream) return;
+      std::lock_guard lock(stream->mutex_);
+      if (stream->finish_) stream->call_->TryCancel();
+    });
   }
 
   grpc::CallbackServerContext* const call_;

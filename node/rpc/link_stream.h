@@ -76,6 +76,7 @@ class LinkStream : public std::enable_shared_from_this<LinkStream> {
   virtual void WriteCall(const v1::LinkMessage* message, grpc::WriteOptions options) = 0;
   virtual void EndCall(const grpc::Status& why, bool writing) = 0;
 
+  Timers* timers() const { return context_->timers; }
   void Begin();  // hold on to itself, first read, pings; a dialler says hello
   void ReadDone(bool ok);
   void WriteDone(bool ok);

@@ -308,8 +308,6 @@ class Replica {
   void WaitForCommit(uint64_t index, Waiter waiter, Actions* out);
   void AnswerCommitted(Actions* out);
   void FailWaiters(const Status& why, Actions* out);
-  void BecomePrimary(uint64_t epoch, ControlState state, Ticket ticket, Now now, Actions* out);
-  void StepDown(const Status& why, Actions* out);
   void ResetPeer(Peer* peer, Now now);
   void BeginReplicating(Peer* peer, uint64_t match, Now now);
   void SendHeartbeat(const std::string& name, Peer* peer, Now now, Actions* out);
@@ -328,13 +326,17 @@ class Replica {
   void AdvanceCommit(Actions* out);
   bool ChangeIsOpen() const;
   uint64_t HeldByQuorum(const Config& config) const;
-  void TickPrimary(Now now, Actions* out);
-  void AppendConfig(Config config, const std::string& actor, const std::string& reason, Now now);
-  void ReviewMembership(Now now);
   uint32_t LevelMirrors(Now now, int64_t within_ms) const;
   uint32_t ConnectedMirrors(Now now) const;
-  void SyncPeers(Now now);
   LogState PrimaryState(Now now) const;
+
+  // replica_reign.cc
+  void BecomePrimary(uint64_t epoch, ControlState state, Ticket ticket, Now now, Actions* out);
+  void StepDown(const Status& why, Actions* out);
+  void SyncPeers(Now now);
+  void AppendConfig(Config config, const std::string& actor, const std::string& reason, Now now);
+  void ReviewMembership(Now now);
+  void TickPrimary(Now now, Actions* out);
 
   // replica_mirror.cc
   struct Reign {

@@ -5,7 +5,6 @@ import os
 import shutil
 import socket
 import subprocess
-import time
 
 import rows
 import wal
@@ -104,10 +103,9 @@ class BadStart(ClusterTest):
         node.start()
         self.assertEqual(node.terminate(), 0)
         wal.rewrite(node.data, b"\x07\x00format\x011", b"\x07\x00format\x019")
-        before = sorted(os.listdir(node.data))
-        self.assert_one_line_error(node.start_refused(), node.data, "format 9", code=1)
-        self.assertTrue(set(before) <= set(os.listdir(node.data)), "files were removed")
-        say("newer format: refused, nothing removed")
+        for _ in range(2):  # the first refusal must not have made it readable
+            self.assert_one_line_error(node.start_refused(), node.data, "format 9", code=1)
+        say("newer format: refused, each time")
 
     def test_directory_that_cannot_be_made(self):
         node = self.one_node()
@@ -123,7 +121,7 @@ class BadStart(ClusterTest):
             (good.replace("[node]", "[node"), ":1:"),
             (good.replace("data =", "dta ="), "dta"),
             (good.replace("heartbeat_ms = 100", "heartbeat_ms = 0"), "heartbeat_ms"),
-            (good.replace('listen = "127', 'listen = "nowhere'), "listen"),
+            (good.replace('listen = "127', 'listen = "no port" #'), "listen"),
             (good + "\n[nonsense]\n", "nonsense"),
             ("\x00\x01\x02", ""),
         ]
@@ -210,21 +208,27 @@ class FullDisk(ClusterTest):
         done = self.append(position + len(self.acknowledged))
         return done if done.code != 0 else None
 
+    def taken_after_restart(self, position):
+        """A node whose store failed to write stops by itself; whoever watches it starts it again."""
+        tebo = self.cluster["tebo"]
+        if not tebo.running():
+            self.assertEqual(tebo.process.returncode, 1)
+            self.assertIn("No space left on device", tebo.log_tail(1))
+            tebo.start()
+        return self.append(position).code == 0
+
     def test_full_at_once_loses_nothing(self):
         for position in range(1, 6):
             self.assertEqual(self.append(position).code, 0)
         filler = self.fill(leave=0)
         self.assertEqual(os.statvfs(self.mount).f_bavail, 0)
-        begin = time.monotonic()
-        done = self.append(6, size=2 << 20)
-        self.assertNotEqual(done.code, 0, str(done))
-        self.assertLess(time.monotonic() - begin, 30)
+        # RocksDB has set some space of its log file aside, so the first appends may still fit.
+        position = 6
+        while (done := self.append(position, size=4 << 20)).code == 0:
+            position += 1
+            self.assertLess(position, 40, "appends are acknowledged without space")
         os.remove(filler)
-        tebo = self.cluster["tebo"]
-        if not tebo.running():  # fail-stop: the store closed
-            self.assertNotEqual(tebo.process.returncode, 0)
-            tebo.start()
-        wait_for("appends to be taken again", lambda: self.append(7).code == 0)
+        wait_for("appends to be taken again", lambda: self.taken_after_restart(position + 1))
         self.check_nothing_lost()
         say(f"full at once: refused with {done.err.strip()!r}; {len(self.acknowledged)} acknowledged, "
             "lost 0")

@@ -354,10 +354,17 @@ class ClusterTest(unittest.TestCase):
             self.assertIn(word.lower(), lines[0].lower(), str(done))
 
     def _clean_up(self):
+        result = self._outcome.result
+        failed = any(test is self for test, _ in result.failures + result.errors)
+        show = failed or os.environ.get("KEMBAR_SHOW_LOGS")
+        statuses = {}
         for cluster in self.clusters:
+            if show:
+                statuses[id(cluster)] = cluster.status()
             cluster.stop()
-        if not self._outcome.success or os.environ.get("KEMBAR_SHOW_LOGS"):
+        if show:
             for cluster in self.clusters:
+                print(f"--- status: {json.dumps(statuses.get(id(cluster)))}")
                 for node in cluster:
                     print(f"--- log of {node.name} ({node.address})\n{node.log_tail()}", flush=True)
         if os.environ.get("KEMBAR_KEEP"):

@@ -38,9 +38,9 @@ Faults DrawFaults(Random* random, bool may_lose) {
   f.disk_full = Rate(random, 20, 15);
   f.write_error = Rate(random, 20, 10);
   f.wall_jump = Rate(random, 30, 20);
-  f.wipe = Rate(random, 30, 15);
+  f.wipe = Rate(random, 40, 20);
   f.clients_cut = Rate(random, 20, 20);
-  f.failover = Rate(random, 85, 50);
+  f.failover = Rate(random, 85, 70);
   f.switchover = Rate(random, 30, 20);
   f.change = Rate(random, 35, 25);
   f.note = Rate(random, 20, 10);
@@ -102,6 +102,7 @@ class Chaos {
   bool MayWipe(const std::string& name);
   void CrashNode(const std::string& name);
   void WipeNode(const std::string& name);
+  void WipeAtWorstTime(const std::string& name);
   void RestartLater(const std::string& name);
   int64_t Duration() { return random_.Between(faults_.down_us / 4, faults_.down_us * 2); }
 
@@ -149,7 +150,10 @@ void Chaos::DisturbNode(const std::string& name) {
   Node& node = world_.node(name);
   if (!node.up()) return;
   if (random_.PerMille(faults_.crash)) return CrashNode(name);
-  if (random_.PerMille(faults_.wipe) && MayWipe(name)) return WipeNode(name);
+  if (random_.PerMille(faults_.wipe)) {
+    if (random_.Percent(50)) return WipeAtWorstTime(name);
+    if (MayWipe(name)) return WipeNode(name);
+  }
   if (node.stopped() && random_.Percent(20)) return CrashNode(name);
   if (random_.PerMille(faults_.pause)) {
     node.Pause();
@@ -210,6 +214,7 @@ void Chaos::RestartLater(const std::string& name) {
 // A disk may be destroyed where the protocol claims to survive it: nobody reigns in a past epoch,
 // everything committed is on another disk, and the last one to be destroyed is whole again.
 bool Chaos::MayWipe(const std::string& name) {
+  if (world_.truth().FullCopiesBeside(name) == 0) return false;
   if (options_.may_lose) return wiped_.empty() || wiped_ == name;
   if (!wiped_.empty() || !world_.office().lost.empty()) return false;
   for (const auto& op : world_.operators()) {
@@ -227,7 +232,7 @@ bool Chaos::MayWipe(const std::string& name) {
     // The others know the reign by its records, not by hearsay.
     if (world_.truth().DurableIndex(other) < top.control_index) return false;
   }
-  return world_.truth().FullCopiesBeside(name) >= 1;
+  return true;
 }
 
 void Chaos::WipeNode(const std::string& name) {
@@ -238,6 +243,30 @@ void Chaos::WipeNode(const std::string& name) {
   world_.node(name).Crash(0);
   world_.node(name).Wipe();
   RestartLater(name);
+}
+
+// A mirror's disk is destroyed while another mirror lags; then the primary goes down and somebody
+// fails over. What was acknowledged may now be on the primary's disk only: the tool must see it.
+void Chaos::WipeAtWorstTime(const std::string& name) {
+  const std::string reigning = world_.ReigningNode();
+  if (reigning.empty() || reigning == name) return;
+  std::vector<std::string> others;
+  for (const std::string& other : options_.nodes) {
+    if (other != name && other != reigning) others.push_back(other);
+  }
+  for (const std::string& other : others) world_.network().Cut(reigning, other);
+  world_.After(world_.Delay(400 * kMs), [this, name, reigning, others] {
+    const bool may = disturbing_ && world_.node(name).up() && MayWipe(name);
+    if (may) WipeNode(name);
+    if (may && world_.node(reigning).up()) CrashNode(reigning);
+    for (const std::string& other : others) world_.network().Heal(reigning, other);
+  });
+  world_.After(world_.Delay(2 * kSecond), [this] {
+    if (!disturbing_) return;
+    OperatorOrder order = DrawOrder();
+    order.unreachable.clear();
+    world_.AddOperator(std::move(order)).Begin();
+  });
 }
 
 // ---- The office --------------------------------------------------------------------------------
@@ -419,6 +448,10 @@ void Chaos::Run() {
   for (const auto& [name, node] : world_.nodes()) node->set_drift(random_.Between(-5, 5));
   world_.Begin();
   DrawClients();
+  // A node that has not heard of the log cannot be told from one that was wiped.
+  for (const auto& [name, node] : world_.nodes()) {
+    for (int i = 0; i < 100 && !world_.truth().HasLog(name); ++i) world_.RunFor(200 * kMs);
+  }
   world_.RunFor(random_.Between(100, 1'000) * kMs);
   Disturb();
   world_.RunFor(random_.Between(5, 25) * kSecond);

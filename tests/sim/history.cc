@@ -121,19 +121,20 @@ void Truth::OnAcknowledged(const std::string& node, uint64_t epoch, const std::s
                            size_t batch, uint64_t index) {
   const std::string what = "batch " + N(batch) + " of " + source + " at " + N(index);
   const Disk& disk = DiskOf(node);
-  if (one_history_) {
-    auto [at, is_new] = acknowledges_.try_emplace(epoch, node);
-    if (!is_new && at->second != node) {
-      Fail("P2: both " + at->second + " and " + node + " acknowledge in epoch " + EpochText(epoch));
-    }
-    if (epoch < disk.answered_epoch) Fail("P2: " + node + " acknowledges after its promise");
-  }
   auto branch = branches_.find(disk.commit_branch);
   if (branch == branches_.end() || index == 0 || index > branch->second.leaves.size()) {
     Fail("P1: " + node + " acknowledges " + what + ", which is not committed");
   }
   const Digest& leaf = branch->second.leaves[index - 1];
   const RecordInfo& info = records_.at(leaf);
+  // (What an earlier reign committed may be confirmed by anyone.)
+  if (one_history_ && info.epoch == epoch) {
+    auto [at, is_new] = acknowledges_.try_emplace(epoch, node);
+    if (!is_new && at->second != node) {
+      Fail("P2: both " + at->second + " and " + node + " acknowledge in epoch " + EpochText(epoch));
+    }
+    if (epoch < disk.answered_epoch) Fail("P2: " + node + " acknowledges after its promise");
+  }
   const SourceBatch& sent = book_->at(source)[batch];
   if (info.source != source || info.position != sent.position || !info.batch_end) {
     Fail("P6: " + node + " acknowledges " + what + ", where another record stands");

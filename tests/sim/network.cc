@@ -80,7 +80,7 @@ void Network::Send(const std::string& from, const std::string& to, Message messa
     if (!quiet_ && options.spike_us > 0 && random.PerMille(20)) {
       delay += random.Between(0, options.spike_us);
     }
-    if (options.ordered) {
+    if (options.ordered || quiet_) {
       int64_t& last = last_arrival_us_[{from, to}];
       last = std::max(last, world_->now_us() + delay);
       delay = last - world_->now_us();

@@ -33,7 +33,7 @@ class Network {
   void Cut(const std::string& from, const std::string& to) { cut_.insert({from, to}); }
   void Heal(const std::string& from, const std::string& to) { cut_.erase({from, to}); }
   void HealAll() { cut_.clear(); }
-  void set_quiet() { quiet_ = true; }  // no more loss, doubling or spikes
+  void set_quiet() { quiet_ = true; }  // no more loss, doubling, overtaking or spikes
   bool IsCut(const std::string& from, const std::string& to) const {
     return cut_.contains({from, to});
   }

@@ -235,7 +235,7 @@ void Operator::OnFenced() {
     candidate_ = plan.best;
     return BeginFence();
   }
-  if (!plan.control.config.HasMember(candidate_)) {
+  if (!plan.control.config.HasMember(candidate_) && !order_.accept_loss) {
     return Finish(false, "failover refused: " + candidate_ + " is not a member");
   }
   if (!plan.complete && !order_.accept_loss) {

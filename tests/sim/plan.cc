@@ -72,6 +72,13 @@ Plan MakePlan(const std::vector<FenceReport>& reports, const std::string& wanted
     }
   }
   Plan plan;
+  for (const FenceReport& report : reports) {
+    if (best != nullptr || !report.promised || report.answer.durable_index == 0) continue;
+    plan.best = report.node;
+    plan.control = report.answer.control;
+    plan.why_not = "only sites that were declared lost hold the log";
+    return plan;
+  }
   if (best == nullptr) {
     plan.why_not = "no reachable node holds the log";
     return plan;
@@ -90,6 +97,12 @@ ControlState NextControl(const Plan& plan, const std::vector<std::string>& witho
   next.lossy = false;
   next.reason = "failover";
   next.actor = "operator";
+  auto& left_out = next.config.left_out;
+  for (const Member& member : std::vector<Member>(left_out)) {
+    if (member.name != plan.best) continue;
+    next.config.members.push_back(member);
+    std::erase(left_out, member);
+  }
   for (const std::string& name : without) {
     auto& members = next.config.members;
     auto found = std::find_if(members.begin(), members.end(),

@@ -58,8 +58,10 @@ class Client {
   uint64_t errors() const { return errors_; }
 
  private:
+  // What is in flight when the time is up gets a little longer, not the whole timeout.
   client::Millis timeout() const {
-    return client::Millis(static_cast<int64_t>(options_.timeout_s * 1000));
+    const auto whole = client::Millis(static_cast<int64_t>(options_.timeout_s * 1000));
+    return std::min(whole, shared_->end.remaining() + client::Millis(2'000));
   }
   bool Stopped() const {
     return shared_->stop->load() || shared_->failed.load() || shared_->end.expired();

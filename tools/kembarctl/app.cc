@@ -1,7 +1,6 @@
 // app.cc — the command line of kembarctl as a whole: global options, exit codes, one-line errors.
 #include <CLI/CLI.hpp>
 
-#include <csignal>
 #include <cstdio>
 
 #include "tools/kembarctl/check_rules.h"
@@ -90,7 +89,7 @@ int Run(const Context& context) {
 }  // namespace
 
 int Main(int argc, char** argv) {
-  std::signal(SIGPIPE, SIG_IGN);
+  // SIGPIPE keeps its default: `kembarctl … | head` ends quietly when head has had enough.
   Context context;
   CLI::App app("Kembar's tool for operators: status, imports, failover and what follows",
                "kembarctl");

@@ -9,10 +9,6 @@
 namespace kembar::ctl {
 namespace {
 
-// A site that is declared lost may have made promises that nobody here knows of. The reign that
-// begins without it leaves room for them, so that it follows when it comes back.
-constexpr uint64_t kEpochsForTheLost = 10 * kFirstEpoch;
-
 const NodeFact* Find(const std::vector<NodeFact>& nodes, const std::string& name) {
   const auto it =
       std::find_if(nodes.begin(), nodes.end(), [&](const NodeFact& n) { return n.name == name; });
@@ -242,7 +238,6 @@ Result<FailoverPlan> PlanFailover(const std::vector<NodeFact>& nodes,
 
   plan.reign = latest->epoch;
   plan.epoch = NextEpoch(nodes);
-  if (!request.without.empty()) plan.epoch += kEpochsForTheLost;
   plan.to_fence.push_back(request.to);
   std::vector<NodeFact> expected;
   for (const NodeFact& node : nodes) {

@@ -96,7 +96,7 @@ class Failover {
  private:
   Status MakePlan();
   Status CheckOutlook(const Completeness& outlook, bool fenced) const;
-  Status Ask() const;
+  Status Ask(const std::string& title) const;
   Status DrainPrimary();
   Status Pause(int64_t for_ms);
   Status WaitUntilLevel();
@@ -148,8 +148,8 @@ Status Failover::CheckOutlook(const Completeness& outlook, bool fenced) const {
                 "bring a node back that holds more, or add --accept-loss to go on regardless");
 }
 
-Status Failover::Ask() const {
-  Note("failover of log " + log_ + " to " + request_.to + ": what is known");
+Status Failover::Ask(const std::string& title) const {
+  Note(title + " of log " + log_ + " to " + request_.to + ": what is known");
   for (const std::string& line : account_) Note("  " + line);
   if (!plan_.config.left_out.empty()) {
     std::string names;
@@ -284,7 +284,7 @@ Outcome Failover::FenceAndPromote() {
                   "the log has no primary now; run " + HowToGoOn() + " again");
   }
   ASSIGN_OR_RETURN(const bool up,
-                   proposer_.WaitUntilAcknowledging(request_.to, *promotion, kFirstCommitWait));
+                   proposer_.WaitUntilAcknowledging(request_.to, &*promotion, kFirstCommitWait));
   const std::chrono::duration<double> took = std::chrono::steady_clock::now() - began_;
   PrintResult(*promotion, !state.lossy, took.count());
   if (!up) {
@@ -324,7 +324,7 @@ Outcome Failover::Run(bool switchover) {
     Note("note: primary " + plan_.old_primary + " answers, so this is done as a switchover");
   }
   if (!drain) RETURN_IF_ERROR(CheckOutlook(plan_.outlook, false));
-  RETURN_IF_ERROR(Ask());
+  RETURN_IF_ERROR(Ask(switchover ? "switchover" : "failover"));
   began_ = std::chrono::steady_clock::now();
   deadline_ = client::Deadline::After(context_->timeout());
   proposer_ = Proposer(cluster_, log_, deadline_);

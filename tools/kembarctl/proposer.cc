@@ -152,13 +152,14 @@ Result<Promotion> Proposer::Promote(const std::string& candidate, uint64_t epoch
   return last;
 }
 
-Result<bool> Proposer::WaitUntilAcknowledging(const std::string& candidate,
-                                              const Promotion& promotion, client::Millis longest) {
+Result<bool> Proposer::WaitUntilAcknowledging(const std::string& candidate, Promotion* promotion,
+                                              client::Millis longest) {
   const client::Deadline deadline = deadline_.Within(longest);
   client::Backoff backoff(client::Millis(5), client::Millis(100));
   const client::NodeView* view = cluster_->Find(candidate);
   if (view == nullptr) return false;
   const auto stubs = cluster_->Stubs(view->address);
+  v1::LogStatus log;
   do {
     grpc::ClientContext context;
     deadline.ApplyTo(&context);
@@ -167,17 +168,19 @@ Result<bool> Proposer::WaitUntilAcknowledging(const std::string& candidate,
     v1::StatusResponse response;
     const grpc::Status status = stubs->admin->Status(&context, request, &response);
     if (!status.ok() || response.logs_size() != 1) continue;
-    const v1::LogStatus& log = response.logs(0);
-    if (EpochNumber(log.hard().promised_epoch()) > EpochNumber(promotion.epoch)) {
-      return Status(Code::kFenced,
-                    candidate + " became primary, but another failover followed at once: it has " +
-                        "promised epoch " + EpochText(log.hard().promised_epoch()) + " to " +
-                        log.hard().promised_to(),
-                    "see kembarctl status");
+    log = response.logs(0);
+    if (log.role() == "primary" && log.commit_index() >= promotion->from_index) {
+      promotion->epoch = log.epoch();
+      return true;
     }
-    if (log.commit_index() >= promotion.from_index) return true;
   } while (backoff.Wait(deadline));
-  return false;
+  const std::string& promised_to = log.hard().promised_to();
+  if (promised_to.empty() || promised_to == candidate) return false;
+  return Status(Code::kFenced,
+                candidate + " became primary, but another failover followed at once: it has " +
+                    "promised epoch " + EpochText(log.hard().promised_epoch()) + " to " +
+                    promised_to,
+                "see kembarctl status");
 }
 
 }  // namespace kembar::ctl

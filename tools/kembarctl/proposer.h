@@ -36,9 +36,9 @@ class Proposer {
                                       uint64_t* epoch);
   Result<Promotion> Promote(const std::string& candidate, uint64_t epoch,
                             const ControlState& state);
-  // Whether the new primary's first record is committed; waits for it a while. kFenced: another
-  // failover has already replaced it.
-  Result<bool> WaitUntilAcknowledging(const std::string& candidate, const Promotion& promotion,
+  // Whether the new primary's first record is committed; waits for it a while. Another failover may
+  // cross it and hand the reign back in a later epoch, which is then set. kFenced: one replaced it.
+  Result<bool> WaitUntilAcknowledging(const std::string& candidate, Promotion* promotion,
                                       client::Millis longest);
 
  private:

@@ -149,6 +149,7 @@ NodeRow MakeRow(const NodeView& node, const std::vector<Voice>& voices, const Lo
   if (own == nullptr && row.role.empty() && row.counts) {
     row.role = row.name == view.primary ? "primary" : "mirror";
   }
+  if (row.role == "mirror" && !row.counts && control != nullptr) row.role = "removed";
   if (peer != nullptr) SetPeerWords(*peer, &row);
   if (!row.reachable) AddTrouble("does not answer", &row);
   SetContact(voices, &row);

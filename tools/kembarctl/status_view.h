@@ -18,10 +18,10 @@ namespace kembar::ctl {
 struct NodeRow {
   std::string name;
   std::string address;
-  std::string role;                       // "primary", "mirror", "left-out"; empty: not known
-  bool reachable = false;                 // by this program
-  bool linked = false;                    // some other node is in contact with it
-  bool counts = false;                    // a member: its acknowledgement counts
+  std::string role;        // "primary", "mirror", "left-out", "removed"; empty: not known
+  bool reachable = false;  // by this program
+  bool linked = false;     // some other node is in contact with it
+  bool counts = false;     // a member: its acknowledgement counts
   std::optional<uint64_t> durable_index;  // of a node that does not answer: as last acknowledged
   std::optional<uint64_t> commit_index;
   std::optional<uint64_t> lag_records;

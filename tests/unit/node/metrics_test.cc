@@ -34,11 +34,11 @@ ReplicaStatus Primary() {
   ReplicaStatus status;
   status.role = Role::kPrimary;
   status.state = LogState::kProtected;
-  status.epoch = 3;
+  status.epoch = 3 * kFirstEpoch;
   status.primary = "tebo";
   status.last_index = status.durable_index = 100;
   status.commit_index = 98;
-  status.hard.promised_epoch = 3;
+  status.hard.promised_epoch = 3 * kFirstEpoch;
   status.peers.push_back({.name = "jambi",
                           .address = "10.0.0.2:7401",
                           .member = true,

@@ -1,5 +1,6 @@
-// service_test.cc — Log and Admin as a client sees them, over gRPC on loopback. (Not in-process: that
-// transport has no buffer, and a client that writes to a stream which has ended waits for ever.)
+// service_test.cc — Log and Admin as a client sees them, over gRPC on loopback. (Not in-process:
+// that transport has no buffer, and a client that writes to a stream which has ended waits for
+// ever.)
 #include <gmock/gmock.h>
 #include <grpcpp/grpcpp.h>
 #include <gtest/gtest.h>
