@@ -9,6 +9,11 @@
 namespace kembar::ctl {
 namespace {
 
+// A site that is declared lost may hold a promise that nobody here knows of (a failover to it that
+// was begun and cut off). Were the new epoch no higher, the site would depose the new primary when
+// it comes back. So a reign that begins without a site leaves room.
+constexpr uint64_t kEpochsForTheLost = 10 * kFirstEpoch;
+
 const NodeFact* Find(const std::vector<NodeFact>& nodes, const std::string& name) {
   const auto it =
       std::find_if(nodes.begin(), nodes.end(), [&](const NodeFact& n) { return n.name == name; });
@@ -109,9 +114,10 @@ void JudgePromises(const Config& config, const NodeFact& latest,
                       " promises that are needed (of nodes that hold what they acknowledged): the "
                       "others may have acknowledged more, and could go on without this one");
   }
+  // Where a primary may acknowledge alone, any member that does not promise may have reigned alone
+  // in an epoch that nobody else has heard of.
+  if (promised == config.members.size()) return;
   const std::string& old_primary = latest.control.primary;
-  const NodeFact* reigned = Find(promises, old_primary);
-  if (reigned != nullptr && Remembers(*reigned) && reigned->epoch == latest.epoch) return;
   if (config.mode != Mode::kMaxProtection) {
     doubts->push_back("in mode " + std::string(ModeName(config.mode)) + " primary " + old_primary +
                       " may have acknowledged records alone, and what it held is not to be had");
@@ -238,6 +244,7 @@ Result<FailoverPlan> PlanFailover(const std::vector<NodeFact>& nodes,
 
   plan.reign = latest->epoch;
   plan.epoch = NextEpoch(nodes);
+  if (!request.without.empty()) plan.epoch += kEpochsForTheLost;
   plan.to_fence.push_back(request.to);
   std::vector<NodeFact> expected;
   for (const NodeFact& node : nodes) {

@@ -52,7 +52,7 @@ TEST(PlanFailover, LostPrimaryIsReplacedWithoutDoubt) {
   EXPECT_TRUE(plan->outlook.proven());
   EXPECT_EQ(plan->old_primary, "tebo");
   EXPECT_FALSE(plan->old_primary_reachable);
-  EXPECT_EQ(plan->epoch, 12 * kFirstEpoch);
+  EXPECT_EQ(plan->epoch, 12 * kFirstEpoch);  // room for promises of the lost site
   EXPECT_THAT(plan->to_fence, ElementsAre("jambi"));
   EXPECT_THAT(plan->config.members, ElementsAre(Member{"jambi", "jambi:7301"}));
   EXPECT_THAT(plan->config.left_out, ElementsAre(Member{"tebo", "tebo:7301"}));
