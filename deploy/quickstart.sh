@@ -236,7 +236,7 @@ try:
 except ValueError:
     sys.exit(1)
 nodes = status["nodes"]
-same = len({(n["durable_index"], n["commit_index"]) for n in nodes}) == 1
+same = all(n["durable_index"] == n["commit_index"] == status["last_index"] for n in nodes)
 whole = len(nodes) == 2 and all(n["reachable"] for n in nodes)
 sys.exit(0 if status["state"] == "protected" and same and whole else 1)'
 }

@@ -21,13 +21,13 @@
 namespace kembar {
 
 struct EngineOptions {
-  std::string node;      // this node's name
-  std::string address;   // where clients reach it
+  std::string node;     // this node's name
+  std::string address;  // where clients reach it
   // Whether a log that a peer announces and this node does not hold yet may be mirrored here.
   std::function<bool(const std::string& log, const std::string& peer)> accept_log;
   int64_t heartbeat_ms = 200;
   int64_t silence_ms = 2'000;
-  size_t queue_max = 65'536;   // events waiting; beyond, appends are refused as kUnavailable
+  size_t queue_max = 65'536;  // events waiting; beyond, appends are refused as kUnavailable
 };
 
 class Engine {
@@ -75,9 +75,9 @@ class Engine {
   struct Stats {
     uint64_t appended_records = 0, appended_bytes = 0, acknowledged_batches = 0;
     uint64_t refused_appends = 0, write_groups = 0, write_group_logs = 0;
-    uint64_t write_micros = 0;       // time in Store::Write
+    uint64_t write_micros = 0;  // time in Store::Write
     uint64_t catch_up_bytes = 0;
-    std::string store_error;         // not empty: the store is closed for writing (fail-stop)
+    std::string store_error;  // not empty: the store is closed for writing (fail-stop)
   };
   Stats stats() const;
 

@@ -260,15 +260,16 @@ class Cluster:
         return wait_for(f"state {state} of log {self.log}", reached, seconds)
 
     def wait_level(self, seconds=60):
-        """Until every node answers, there is a primary, and all hold and know committed the same."""
+        """Until every node answers, and all hold all there is and know it committed."""
         def level():
             status = self.status()
             if not status or status["state"] != "protected":
                 return None
             nodes = [n for n in status["nodes"] if n["name"] in self.nodes]
-            same = {(n["durable_index"], n["commit_index"]) for n in nodes}
+            last = status["last_index"]
+            same = all(n["durable_index"] == n["commit_index"] == last for n in nodes)
             whole = len(nodes) == len(self.nodes) and all(n["reachable"] for n in nodes)
-            return status if whole and len(same) == 1 else None
+            return status if whole and same else None
 
         return wait_for("all nodes to be level", level, seconds)
 
