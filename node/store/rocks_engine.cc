@@ -256,6 +256,7 @@ rocksdb::Status RocksEngine::TryOpen(const RocksOptions& options, rocksdb::WALRe
   }
   auto cache = rocksdb::NewLRUCache(options.block_cache_bytes);
   std::vector<rocksdb::ColumnFamilyDescriptor> families;
+  families.reserve(names.size());
   for (const std::string& name : names) {
     families.emplace_back(name, FamilyOptions(options, cache, name));
   }
