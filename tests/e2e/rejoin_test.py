@@ -214,9 +214,14 @@ class TwoOperators(ClusterTest):
 
     def check_log(self, cluster, rounds):
         wanted = sorted([*range(1, rounds + 1), *range(1001, 1001 + rounds)])
-        logs = [cluster.records(name) for name in self.NAMES]
-        self.assertEqual(sorted(r["position"] for r in logs[0] if r["source"]), wanted)
-        self.assertTrue(all(log == logs[0] for log in logs))
+
+        # The record that makes the last node a member again may still be on its way to the others.
+        def equal_logs():
+            logs = [cluster.records(name) for name in self.NAMES]
+            return logs[0] if all(log == logs[0] for log in logs) else None
+
+        log = wait_for("all logs to be equal", equal_logs)
+        self.assertEqual(sorted(r["position"] for r in log if r["source"]), wanted)
 
 
 if __name__ == "__main__":
