@@ -104,8 +104,7 @@ void Replica::ReviewMembership(Now now) {
     return;
   }
   if (config.mode != Mode::kMaxAvailability) return;
-  const uint32_t wanted =
-      std::min(config.sync_mirrors, static_cast<uint32_t>(config.members.size()) - 1);
+  const uint32_t wanted = config.MirrorsOfQuorum();
   if (wanted == 0) return;
   if (LevelMirrors(now, options_.silence_ms) >= wanted) {
     enough_mirrors_ms_ = now.mono_ms;
