@@ -8,9 +8,9 @@ build_packages=(
   libgrpc++-dev protobuf-compiler protobuf-compiler-grpc libprotobuf-dev libabsl-dev
   librocksdb-dev libssl-dev libzstd-dev libspdlog-dev libfmt-dev libcli11-dev
   libtomlplusplus-dev nlohmann-json3-dev libcpp-httplib-dev prometheus-cpp-dev libsystemd-dev
-  libgtest-dev libgmock-dev
+  libpq-dev postgresql-client-15 libgtest-dev libgmock-dev
 )
-test_packages=(clang clang-format clang-tidy libclang-rt-14-dev iproute2 curl)
+test_packages=(clang clang-format clang-tidy libclang-rt-14-dev iproute2 curl postgresql-15)
 
 packages=("${build_packages[@]}")
 if [ "${1:-build}" = test ]; then packages+=("${test_packages[@]}"); fi

@@ -34,6 +34,7 @@ constexpr Range kStopMs{100, 15'000};
 constexpr Range kQueueMax{64, 10'000'000};
 constexpr Range kCacheBytes{int64_t{1} << 20, int64_t{1} << 40};
 constexpr Range kWriteBufferBytes{int64_t{1} << 20, int64_t{1} << 36};
+constexpr Range kLinkLimitBytes{int64_t{16} << 10, int64_t{1} << 40};
 constexpr Range kDiskReserveBytes{int64_t{1} << 20, int64_t{1} << 50};
 // One lost heartbeat must not look like silence.
 constexpr int64_t kHeartbeatsPerSilence = 3;
@@ -51,6 +52,10 @@ constexpr std::array kKeys = {
     ConfigKey{"node", "log_level", "\"info\"", "debug, info, warn, error, off"},
     ConfigKey{"peer", "name", "", "as node.name; not this node's, none twice"},
     ConfigKey{"peer", "address", "\"\"", "HOST:PORT or empty"},
+    ConfigKey{"link_limit", "from", "", "HH:MM, local time"},
+    ConfigKey{"link_limit", "to", "", "HH:MM, local time; not after from: on the next day"},
+    ConfigKey{"link_limit", "catch_up", "", "16KiB to 1TiB a second"},
+    ConfigKey{"link_limit", "blobs", "0", "0 (no limit) to 1TiB a second"},
     ConfigKey{"limits", "heartbeat_ms", "200", "10 to 10000"},
     ConfigKey{"limits", "silence_ms", "2000", "100 to 600000, at least 3 heartbeats"},
     ConfigKey{"limits", "append_wait_ms", "30000", "100 to 3600000"},
@@ -313,6 +318,48 @@ Status ReadPeers(const toml::node& node, NodeConfig* config) {
   return Status::Ok();
 }
 
+int ReadMinute(Section* section, std::string_view key) {
+  const std::string text = section->Required(key, "07:00");
+  const std::optional<int> minute = ParseMinuteOfDay(text);
+  if (!minute && !text.empty()) {
+    section->Add(section->LineOf(key), key, Quoted(text) + " is not a time of day",
+                 "write e.g. \"07:00\"");
+  }
+  return minute.value_or(0);
+}
+
+Status ReadLinkLimits(const toml::node& node, NodeConfig* config) {
+  const toml::array* array = node.as_array();
+  if (array == nullptr || !array->is_array_of_tables()) {
+    return Status(Code::kInvalid,
+                  config->file + ":" + std::to_string(node.source().begin.line) +
+                      ": link_limit: must be a list of tables",
+                  "write [[link_limit]] with two brackets, once for each part of the day");
+  }
+  for (size_t i = 0; i < array->size(); ++i) {
+    const toml::table& table = *(*array)[i].as_table();
+    Section section(config->file, "link_limit", &table, table.source().begin.line);
+    LinkLimit limit;
+    limit.from_minute = ReadMinute(&section, "from");
+    limit.to_minute = ReadMinute(&section, "to");
+    if (!table.contains("catch_up")) {
+      section.Add(section.LineOf("catch_up"), "catch_up", "is missing",
+                  "write e.g. catch_up = \"500KiB\", a second");
+    }
+    limit.bytes_per_s = section.Size("catch_up", limit.bytes_per_s, kLinkLimitBytes);
+    limit.blob_bytes_per_s = section.Size("blobs", 0, {0, kLinkLimitBytes.max});
+    for (const LinkLimit& other : config->link_limits) {
+      if (!Overlap(limit, other)) continue;
+      section.Add(section.LineOf("from"), "from",
+                  "overlaps the limit from " + MinuteText(other.from_minute) + " to " +
+                      MinuteText(other.to_minute));
+    }
+    RETURN_IF_ERROR(section.Finish());
+    config->link_limits.push_back(limit);
+  }
+  return Status::Ok();
+}
+
 Status ReadLimits(Section section, NodeConfig* config) {
   config->heartbeat_ms = section.Number("heartbeat_ms", config->heartbeat_ms, kHeartbeatMs);
   config->silence_ms = section.Number("silence_ms", config->silence_ms, kSilenceMs);
@@ -356,7 +403,7 @@ Status ReadRoot(const toml::table& root, NodeConfig* config) {
     if (std::find(sections.begin(), sections.end(), name) == sections.end()) {
       return Status(Code::kInvalid, where + ": unknown section", DidYouMean(name, sections));
     }
-    if (name != "peer" && !node.is_table()) {
+    if (name != "peer" && name != "link_limit" && !node.is_table()) {
       return Status(Code::kInvalid, where + ": must be a section",
                     "write [" + std::string(name) + "]");
     }
@@ -368,6 +415,9 @@ Status ReadRoot(const toml::table& root, NodeConfig* config) {
   };
   RETURN_IF_ERROR(ReadNode(section("node"), config));
   if (const toml::node* peers = root.get("peer")) RETURN_IF_ERROR(ReadPeers(*peers, config));
+  if (const toml::node* limits = root.get("link_limit")) {
+    RETURN_IF_ERROR(ReadLinkLimits(*limits, config));
+  }
   RETURN_IF_ERROR(ReadLimits(section("limits"), config));
   return ReadMirror(section("mirror"), config);
 }
@@ -414,6 +464,12 @@ std::string EffectiveConfig(const NodeConfig& c) {
   for (const PeerConfig& peer : c.peers) {
     out << "\n[[peer]]\nname = " << Quoted(peer.name) << "\naddress = " << Quoted(peer.address)
         << "\n";
+  }
+  for (const LinkLimit& limit : c.link_limits) {
+    out << "\n[[link_limit]]\nfrom = " << Quoted(MinuteText(limit.from_minute))
+        << "\nto = " << Quoted(MinuteText(limit.to_minute))
+        << "\ncatch_up = " << Quoted(SizeText(limit.bytes_per_s));
+    out << "\nblobs = " << Quoted(SizeText(limit.blob_bytes_per_s)) << "\n";
   }
   out << "\n[limits]\nheartbeat_ms = " << c.heartbeat_ms << "\nsilence_ms = " << c.silence_ms
       << "\nappend_wait_ms = " << c.append_wait_ms << "\nstop_ms = " << c.stop_ms

@@ -13,6 +13,7 @@
 #include <string_view>
 #include <vector>
 
+#include "node/rpc/rate_limit.h"
 #include "replicator/base/status.h"
 
 namespace kembar {
@@ -34,6 +35,7 @@ struct NodeConfig {
   std::string log_level = "info";
 
   std::vector<PeerConfig> peers;
+  std::vector<LinkLimit> link_limits;  // of catching up; none: no limit at any time
 
   int64_t heartbeat_ms = 200;       // primary to mirrors
   int64_t silence_ms = 2'000;       // without contact so long a peer counts as gone
@@ -60,7 +62,7 @@ bool AcceptsLog(const NodeConfig& config, std::string_view log);
 
 // Every key there is, in the order of the documentation.
 struct ConfigKey {
-  std::string_view section;  // "node", "peer", "limits", "mirror"
+  std::string_view section;  // "node", "peer", "link_limit", "limits", "mirror"
   std::string_view name;
   std::string_view fallback;  // default, as written in TOML; empty: it must be given
   std::string_view range;     // for people

@@ -24,6 +24,10 @@ std::string JoinHostPort(std::string_view host, uint16_t port);
 // Whether a server that listens there is reached under no single address ("0.0.0.0", "::").
 bool IsWildcard(std::string_view host);
 
+// "07:00" as minutes of the day, 00:00 to 23:59.
+std::optional<int> ParseMinuteOfDay(std::string_view text);
+std::string MinuteText(int minute);
+
 // "512MiB" as bytes; units KiB to PiB, or none.
 std::optional<int64_t> ParseSize(std::string_view text);
 // The same back, in the largest unit that loses nothing.

@@ -2,6 +2,9 @@
 #include "node/inventory.h"
 
 #include <algorithm>
+#include <set>
+
+#include "node/blob/document.h"
 
 namespace kembar {
 namespace {
@@ -11,10 +14,12 @@ constexpr size_t kReadBytes = size_t{1} << 20;
 // Folds the versions of one package, which come in any order.
 class PackageFold {
  public:
-  explicit PackageFold(const std::string& package) { info_.package = package; }
+  PackageFold(const std::string& package, const DocumentsHere* here) : here_(here) {
+    info_.package = package;
+  }
 
   void Add(const ItemVersion& version, bool latest_of_item) {
-    if (latest_of_item && version.kind != RecordKind::kDelete) ++info_.items;
+    if (latest_of_item && version.kind != RecordKind::kDelete) AddLiving(version);
     if (version.index > info_.last_index) {
       info_.last_index = version.index;
       info_.last_time_us = version.time_us;
@@ -30,9 +35,12 @@ class PackageFold {
   }
 
   PackageInfo Finish(uint64_t mirrored_index) {
+    for (const std::string& reference : references_) {
+      if (!documents_.contains(reference)) ++info_.missing_documents;
+    }
     if (info_.missing_documents > 0) {
       info_.state = PackageState::kIncomplete;
-    } else if (info_.last_index <= mirrored_index) {
+    } else if (info_.last_index <= mirrored_index && !unchecked_) {
       info_.state = PackageState::kComplete;
     } else {
       info_.state = PackageState::kAtRisk;
@@ -44,7 +52,26 @@ class PackageFold {
   const std::string& package() const { return info_.package; }
 
  private:
+  void AddLiving(const ItemVersion& version) {
+    if (IsReference(version.item)) {
+      references_.insert(DocumentKey(version.item));
+    } else if (IsDocument(version.item)) {
+      ++info_.documents;
+      documents_.insert(DocumentKey(version.item));
+      if (here_->missing != nullptr && here_->missing->contains(version.index)) {
+        ++info_.missing_documents;
+      } else if (version.index > here_->checked_to) {
+        unchecked_ = true;
+      }
+    } else {
+      ++info_.items;
+    }
+  }
+
+  const DocumentsHere* here_;
   PackageInfo info_;
+  std::set<std::string> documents_, references_;  // by DocumentKey
+  bool unchecked_ = false;
   uint64_t title_index_ = 0;
   uint64_t value_index_ = 0;
 };
@@ -89,14 +116,15 @@ uint64_t MirroredIndex(const ReplicaStatus& status) {
 
 Status ForEachPackage(const Store& store, const InventoryScope& scope,
                       const std::function<bool(const PackageInfo&)>& each) {
-  PackageFold fold{std::string()};
+  PackageFold fold{std::string(), &scope.documents};
   std::string item;
   bool going = true;
   // Hands on the package that has just ended.
   const auto finish = [&] {
     if (fold.empty() || fold.package() == kNoPackage) return;
     const PackageInfo info = fold.Finish(scope.mirrored_index);
-    if (info.items > 0 || info.documents > 0) going = each(info);
+    const bool living = info.items > 0 || info.documents > 0 || info.missing_documents > 0;
+    if (living) going = each(info);
   };
   RETURN_IF_ERROR(
       store.VisitItems(scope.log, std::string(), scope.as_of, [&](const ItemVersion& version) {
@@ -104,7 +132,7 @@ Status ForEachPackage(const Store& store, const InventoryScope& scope,
         if (next_package) {
           finish();
           if (!going) return false;
-          fold = PackageFold(version.package);
+          fold = PackageFold(version.package, &scope.documents);
         }
         fold.Add(version, next_package || version.item != item);
         item = version.item;
@@ -116,7 +144,7 @@ Status ForEachPackage(const Store& store, const InventoryScope& scope,
 
 Result<PackageInfo> FindPackage(const Store& store, const InventoryScope& scope,
                                 const std::string& package) {
-  PackageFold fold(package);
+  PackageFold fold(package, &scope.documents);
   std::string item;
   if (!package.empty() && package != kNoPackage) {
     RETURN_IF_ERROR(
@@ -150,6 +178,44 @@ Status ForEachItem(const Store& store, const InventoryScope& scope, const std::s
       }));
   if (going && current) each(*current);
   return Status::Ok();
+}
+
+Status ForEachVersion(const Store& store, const InventoryScope& scope, const ItemQuery& query,
+                      const std::function<bool(const ItemVersion&)>& each) {
+  std::string package;
+  std::string item;
+  uint64_t given = 0;  // versions of this item that were passed
+  return store.VisitItems(scope.log, query.package, scope.as_of, [&](const ItemVersion& version) {
+    if (!version.package.starts_with(query.package_prefix)) {
+      return version.package < query.package_prefix;
+    }
+    if (!version.item.starts_with(query.item_prefix)) {
+      // In one package, nothing comes after what sorts behind the prefix.
+      return query.package.empty() || version.item < query.item_prefix;
+    }
+    if (given == 0 || version.item != item || version.package != package) {
+      package = version.package;
+      item = version.item;
+      given = 0;
+    }
+    return ++given > query.versions_max || each(version);
+  });
+}
+
+Result<ItemVersion> FindItem(const Store& store, const InventoryScope& scope,
+                             const std::string& package, const std::string& item) {
+  if (package.empty() || item.empty()) {
+    return Status(Code::kInvalid, "a package and an item must be named");
+  }
+  std::optional<ItemVersion> found;
+  RETURN_IF_ERROR(
+      store.VisitItems(scope.log, package, scope.as_of, [&](const ItemVersion& version) {
+        if (version.item == item) found = version;  // the newest comes first
+        return version.item < item;
+      }));
+  if (found) return *std::move(found);
+  return Status(Code::kNotFound, "log " + scope.log + " has no item " + item + " in package " +
+                                     package + " as of index " + std::to_string(scope.as_of));
 }
 
 Status ForEachRecord(const Store& store, const InventoryScope& scope, const std::string& package,

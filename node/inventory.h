@@ -7,6 +7,10 @@
 // deleted is gone: ForEachPackage leaves it out, FindPackage still shows it with 0 items, because
 // its history remains. Records of "-" belong to no package.
 //
+// Documents are counted apart (docs/documents.md): living `document/` items, and of these and of
+// what living `reference/` items name, those that are not whole here. What the tracker has not
+// looked at yet counts as at risk.
+//
 // Memory is that of one package's fold, whatever the size of the log. Visitors are called while the
 // store's iterator is open, so they should not take long.
 //
@@ -19,6 +23,7 @@
 #include <string>
 #include <vector>
 
+#include "node/blob/tracker.h"
 #include "replicator/base/status.h"
 #include "replicator/core/replica.h"
 #include "replicator/log/store.h"
@@ -27,17 +32,17 @@ namespace kembar {
 
 enum class PackageState : uint8_t {
   kComplete,    // all that its rows refer to is here and durable at another site
-  kIncomplete,  // a document that its rows refer to is missing
-  kAtRisk,      // whole here, but not known to be durable at another site
+  kIncomplete,  // a document of it, or that its rows refer to, is missing or not whole here
+  kAtRisk,      // not known to be durable at another site, or its documents not looked at yet
 };
 
 struct PackageInfo {
   std::string package;
   std::string title;
   std::string value;
-  uint64_t items = 0;
-  uint64_t documents = 0;          // documents are not captured yet: always 0
-  uint64_t missing_documents = 0;  // likewise
+  uint64_t items = 0;              // without documents and references
+  uint64_t documents = 0;          // living ones
+  uint64_t missing_documents = 0;  // referred to but not there, or not whole here
   uint64_t last_index = 0;
   int64_t last_time_us = 0;
   PackageState state = PackageState::kAtRisk;
@@ -54,6 +59,7 @@ struct InventoryScope {
   std::string log;
   uint64_t as_of = 0;           // records up to this index; at most the commit index
   uint64_t mirrored_index = 0;  // up to here another site holds the log: see MirroredIndex
+  DocumentsHere documents;      // as the tracker knows; default: nothing has been looked at
 };
 
 // The highest index up to which another site is known to hold the log durably, as far as this node
@@ -74,6 +80,22 @@ Result<PackageInfo> FindPackage(const Store& store, const InventoryScope& scope,
 // is empty), in order of package and item. `each` returns false to stop.
 Status ForEachItem(const Store& store, const InventoryScope& scope, const std::string& package,
                    const std::function<bool(const ItemInfo&)>& each);
+
+// Which versions of which items are wanted. Empty fields: no condition.
+struct ItemQuery {
+  std::string package;         // exactly this one ("-" too); the others are not even passed
+  std::string package_prefix;  // those whose name begins so
+  std::string item_prefix;
+  uint64_t versions_max = 1;  // the newest of each item
+};
+// In order of package, item and then newest first; deletions too. `each` returns false to stop.
+Status ForEachVersion(const Store& store, const InventoryScope& scope, const ItemQuery& query,
+                      const std::function<bool(const ItemVersion&)>& each);
+
+// The latest version of one item, which may be a deletion. kInvalid: `package` or `item` is empty.
+// kNotFound: never there (then). Passes the items before it in its package.
+Result<ItemVersion> FindItem(const Store& store, const InventoryScope& scope,
+                             const std::string& package, const std::string& item);
 
 // Every item record of a package, oldest first. `each` returns false to stop.
 Status ForEachRecord(const Store& store, const InventoryScope& scope, const std::string& package,

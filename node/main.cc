@@ -13,11 +13,13 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <ctime>
 #include <string>
 #include <string_view>
 
 #include "node/config.h"
 #include "node/node.h"
+#include "node/rebuild.h"
 
 namespace kembar {
 namespace {
@@ -30,10 +32,12 @@ constexpr unsigned kStuckSeconds = 20;
 constexpr char kHelp[] =
     R"(kembard: one node of Kembar, a replication system for tender data.
 
-Usage: kembard --config FILE [--check]
+Usage: kembard --config FILE [--check | --rebuild]
 
   --config FILE  the node's configuration (TOML; see docs/configuration.md)
   --check        check the configuration, print it with all defaults, and exit
+  --rebuild      repair of a damaged data directory: it is moved aside (never deleted), and the
+                 node starts as an empty mirror and fetches everything from its peers
   --version      print the version and exit
   --help         print this and exit
 
@@ -44,6 +48,7 @@ Exit status: 0 stopped as told, 1 could not start or had to stop, 2 misused.
 struct Options {
   std::string config;
   bool check = false;
+  bool rebuild = false;
   bool help = false;
   bool version = false;
   std::string error;
@@ -60,6 +65,8 @@ Options ParseOptions(int argc, char** argv) {
       options.version = true;
     } else if (word == "--check") {
       options.check = true;
+    } else if (word == "--rebuild") {
+      options.rebuild = true;
     } else if (word == "--config" && i + 1 < argc) {
       options.config = argv[++i];
     } else if (word.substr(0, kConfigEquals.size()) == kConfigEquals) {
@@ -75,6 +82,7 @@ Options ParseOptions(int argc, char** argv) {
   if (options.config.empty() && options.error.empty() && !options.help && !options.version) {
     options.error = "--config FILE is missing";
   }
+  if (options.check && options.rebuild) options.error = "--check and --rebuild exclude each other";
   return options;
 }
 
@@ -116,6 +124,16 @@ sigset_t StopSignals() {
   sigemptyset(&signals);
   for (const int signal : {SIGTERM, SIGINT, SIGHUP, SIGUSR1}) sigaddset(&signals, signal);
   return signals;
+}
+
+Status Rebuild(const NodeConfig& config) {
+  const Result<std::string> went = SetDataAside(config, std::time(nullptr));
+  if (!went.ok()) return went.status();
+  std::fprintf(stderr,
+               "kembard rebuild: %s was moved to %s; node %s comes back as an empty mirror and "
+               "fetches everything from its peers\n",
+               config.data.c_str(), went->c_str(), config.name.c_str());
+  return {};
 }
 
 int RunNode(const NodeConfig& config) {
@@ -163,6 +181,11 @@ int Main(int argc, char** argv) {
   if (options.check) {
     std::fputs(EffectiveConfig(*config).c_str(), stdout);
     return 0;
+  }
+  if (options.rebuild) {
+    if (const Status status = Rebuild(*config); !status.ok()) {
+      return Fail(status.ToString(), kExitFailed);
+    }
   }
   return RunNode(*config);
 }

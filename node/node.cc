@@ -13,15 +13,21 @@
 #include <atomic>
 #include <chrono>
 #include <condition_variable>
+#include <ctime>
 #include <mutex>
 #include <thread>
 
+#include "node/blob/blob_store.h"
+#include "node/blob/runner.h"
+#include "node/blob/tracker.h"
+#include "node/blob/verify_blobs.h"
 #include "node/config_text.h"
 #include "node/engine.h"
 #include "node/http/http_server.h"
 #include "node/http/snapshot.h"
 #include "node/listen_probe.h"
 #include "node/rpc/admin_service.h"
+#include "node/rpc/blob_service.h"
 #include "node/rpc/grpc_options.h"
 #include "node/rpc/log_service.h"
 #include "node/rpc/replication_link.h"
@@ -39,7 +45,7 @@ constexpr milliseconds kWatchInterval{1'000};
 // Once full, appends are taken again only when so much more than the reserve is free: no flapping.
 constexpr uint64_t kReserveSlackDivisor = 8;
 constexpr std::array kServices = {"kembar.v1.Log", "kembar.v1.Admin", "kembar.v1.Tender",
-                                  "kembar.v1.Replication"};
+                                  "kembar.v1.Blob", "kembar.v1.Replication"};
 
 void GrpcLog(gpr_log_func_args* args) {
   switch (args->severity) {
@@ -72,7 +78,26 @@ LinkOptions LinkOptionsOf(const NodeConfig& config, const std::string& address,
   options.address = address;
   options.version = KEMBAR_VERSION;
   for (const PeerConfig& peer : config.peers) options.peers.push_back({peer.name, peer.address});
+  options.limits = config.link_limits;
   return options;
+}
+
+int64_t WallUs() {
+  return std::chrono::duration_cast<std::chrono::microseconds>(
+             system_clock::now().time_since_epoch())
+      .count();
+}
+
+// Bytes of documents a second that the links may carry at this time of day; 0: no limit.
+uint64_t BlobRate(const std::vector<LinkLimit>& limits) {
+  const std::time_t wall = std::time(nullptr);
+  std::tm parts{};
+  localtime_r(&wall, &parts);
+  const int minute = parts.tm_hour * 60 + parts.tm_min;
+  for (const LinkLimit& limit : limits) {
+    if (Covers(limit, minute)) return limit.blob_bytes_per_s;
+  }
+  return 0;
 }
 
 // `listen` with a port that can be had.
@@ -90,6 +115,7 @@ struct Node::Impl {
 
   Status ChoosePorts();
   Status OpenStore();
+  Status OpenBlobs();
   Status StartEngine();
   Status StartServer();
   Status StartHttp();
@@ -109,11 +135,16 @@ struct Node::Impl {
 
   // In the order of their making.
   std::unique_ptr<RocksStore> store;
+  std::map<std::string, PeerIdentity> known_peers;
   std::unique_ptr<Engine> engine;
+  std::unique_ptr<BlobStore> blobs;
+  std::unique_ptr<BlobTracker> tracker;
+  std::unique_ptr<BlobRunner> runner;
   std::unique_ptr<LinkManager> links;
   std::unique_ptr<LogService> log_service;
   std::unique_ptr<AdminService> admin_service;
   std::unique_ptr<TenderService> tender_service;
+  std::unique_ptr<BlobService> blob_service;
   std::unique_ptr<grpc::Server> server;
   std::unique_ptr<HttpServer> http;
   std::thread watch;
@@ -141,10 +172,27 @@ Status Node::Impl::OpenStore() {
   RocksOptions options;
   options.dir = config.data;
   options.create_if_missing = true;
+  options.node_name = config.name;
+  options.now_us = WallUs();
   options.block_cache_bytes = config.cache_bytes;
   options.write_buffer_bytes = config.write_buffer_bytes;
   ASSIGN_OR_RETURN(store, RocksStore::Open(options));
+  ASSIGN_OR_RETURN(known_peers, store->Peers());
   spdlog::info("store_open dir=\"{}\" node_uuid={}", config.data, store->node_uuid());
+  return {};
+}
+
+// In a directory of its own inside the node's: a copy of that one is whole.
+Status Node::Impl::OpenBlobs() {
+  BlobStoreOptions options;
+  options.dir = config.data + "/blobs";
+  options.create_if_missing = true;
+  options.reserve_bytes = config.disk_reserve_bytes;
+  options.warn = [](std::string_view line) { spdlog::warn("blobs text=\"{}\"", line); };
+  ASSIGN_OR_RETURN(blobs, BlobStore::Open(options));
+  const BlobStats stats = blobs->Stats();
+  spdlog::info("blobs_open chunks={} bytes={} set_aside={}", stats.chunks, stats.bytes,
+               stats.aside);
   return {};
 }
 
@@ -154,9 +202,36 @@ Status Node::Impl::StartEngine() {
       [this](const std::string& peer, const std::string& log, Message message) {
         links->Send(peer, log, std::move(message));
       });
-  links = std::make_unique<LinkManager>(LinkOptionsOf(config, address, store->node_uuid()),
-                                        engine.get());
+  LinkOptions link_options = LinkOptionsOf(config, address, store->node_uuid());
+  link_options.born_us = store->born_us();
+  for (const auto& [name, known] : known_peers) {
+    link_options.known[name] = {known.uuid, known.born_us};
+  }
+  link_options.remember = [this](const std::string& name, const LinkIdentity& identity) {
+    return store->SavePeer(name, {identity.uuid, identity.born_us});
+  };
+  tracker = std::make_unique<BlobTracker>(engine.get(), blobs.get());
+  BlobRunnerOptions runner_options;
+  runner_options.node = config.name;
+  runner_options.rate = [this] { return BlobRate(config.link_limits); };
+  runner_options.send = [this](const std::string& peer, blob::Message message) {
+    links->SendBlob(peer, std::move(message));
+  };
+  runner = std::make_unique<BlobRunner>(std::move(runner_options), engine.get(), blobs.get(),
+                                        tracker.get());
+  blobs->OnStored([this](std::span<const Digest> digests) {
+    tracker->OnStored(digests);
+    runner->Stored(digests);
+  });
+  link_options.blobs.up = [this](const std::string& peer) { runner->PeerConnected(peer); };
+  link_options.blobs.down = [this](const std::string& peer) { runner->PeerDisconnected(peer); };
+  link_options.blobs.receive = [this](const std::string& peer, blob::Message message) {
+    runner->Receive(peer, std::move(message));
+  };
+  links = std::make_unique<LinkManager>(std::move(link_options), engine.get());
   RETURN_IF_ERROR(engine->Start());
+  tracker->Start();
+  runner->Start();
   CheckDisk();
   links->Start();
   return {};
@@ -172,10 +247,23 @@ Status Node::Impl::StartServer() {
   admin_options.http_address = http_address;
   admin_options.version = KEMBAR_VERSION;
   admin_options.linked = [this] { return links->Linked(); };
+  admin_options.refused = [this] { return links->Refused(); };
+  admin_options.check_files = [this] { return store->CheckFiles(); };
+  admin_options.verify_documents =
+      [this](const std::string& log, uint64_t last_index,
+             const std::function<bool(const BlobVerifyProgress&)>& report) {
+        VerifyDocuments({store.get(), blobs.get(), tracker.get()}, log, last_index, report);
+      };
   admin_options.disk_free_bytes = [this] { return disk_free_bytes.load(); };
   admin_options.disk_full = [this] { return disk_full.load(); };
   admin_service = std::make_unique<AdminService>(engine.get(), std::move(admin_options));
-  tender_service = std::make_unique<TenderService>(engine.get());
+  TenderServiceOptions tender_options;
+  tender_options.documents = [this](const std::string& log) { return tracker->Documents(log); };
+  tender_service = std::make_unique<TenderService>(engine.get(), std::move(tender_options));
+  BlobServiceOptions blob_options;
+  blob_options.ensure_wait_ms = config.append_wait_ms;
+  blob_service = std::make_unique<BlobService>(engine.get(), blobs.get(), runner.get(),
+                                               tracker.get(), blob_options);
 
   grpc::EnableDefaultHealthCheckService(true);
   grpc::reflection::InitProtoReflectionServerBuilderPlugin();
@@ -186,6 +274,7 @@ Status Node::Impl::StartServer() {
   builder.RegisterService(log_service->service());
   builder.RegisterService(admin_service->service());
   builder.RegisterService(tender_service->service());
+  builder.RegisterService(blob_service->service());
   builder.RegisterService(links->service());
   server = builder.BuildAndStart();
   if (server == nullptr || port == 0) {
@@ -226,11 +315,20 @@ void Node::Impl::CheckDisk() {
 
 // False when the store has closed.
 bool Node::Impl::CheckStore() {
-  const std::string error = engine->stats().store_error;
+  std::string error = engine->stats().store_error;
+  if (!error.empty()) {
+    error = "the store is closed after a failed write: " + error;
+  } else if (error = store->BackgroundError(); !error.empty()) {
+    error = "the store is closed after a failure behind the writes: " + error;
+    spdlog::critical("store_closed error=\"{}\"", error);
+  } else if (const Status chunks = blobs->failure(); !chunks.ok()) {
+    error = chunks.ToString();
+    spdlog::critical("blobs_closed error=\"{}\"", error);
+  }
   if (error.empty()) return true;
   {
     std::lock_guard lock(mutex);
-    failure = "the store is closed after a failed write: " + error;
+    failure = error;
   }
   SetServing(false);
   on_failure();
@@ -258,15 +356,22 @@ void Node::Impl::Stop() {
   if (server) SetServing(false);
   if (http) http->Stop();
   // Answers every waiting append, so that the calls below end by themselves.
+  // The tracker asks the engine, so it goes first; the runner answers every waiting Ensure.
+  if (tracker) tracker->Stop();
+  if (runner) runner->Stop();
   if (engine) engine->Stop();
   if (links) links->Stop();
   if (server) server->Shutdown(system_clock::now() + milliseconds(config.stop_ms));
   http.reset();
   server.reset();
+  blob_service.reset();
   tender_service.reset();
   admin_service.reset();
   log_service.reset();
   links.reset();
+  runner.reset();
+  tracker.reset();
+  blobs.reset();
   engine.reset();
   store.reset();
 }
@@ -277,9 +382,7 @@ NodeSnapshot Node::Impl::Snapshot() const {
   snapshot.node_uuid = store->node_uuid();
   snapshot.version = KEMBAR_VERSION;
   snapshot.address = address;
-  snapshot.wall_us =
-      std::chrono::duration_cast<std::chrono::microseconds>(system_clock::now().time_since_epoch())
-          .count();
+  snapshot.wall_us = WallUs();
   snapshot.uptime_ms =
       std::chrono::duration_cast<milliseconds>(steady_clock::now() - ready_at).count();
   if (auto logs = engine->ReadStatus({}); logs.ok()) {
@@ -297,8 +400,11 @@ NodeSnapshot Node::Impl::Snapshot() const {
   }
   for (const PeerConfig& peer : config.peers) snapshot.peers.push_back(peer.name);
   snapshot.linked = links->Linked();
+  snapshot.refused_links = links->Refused();
   snapshot.stats = engine->stats();
   snapshot.store_bytes = store->Stats().disk_bytes;
+  snapshot.blobs = {blobs->Stats(), blobs->DiskBytes(), runner->counters(), runner->wanted(),
+                    tracker->Stats()};
   snapshot.disk_free_bytes = disk_free_bytes;
   snapshot.disk_reserve_bytes = config.disk_reserve_bytes;
   snapshot.disk_full = disk_full;
@@ -315,6 +421,7 @@ Result<std::unique_ptr<Node>> Node::Start(NodeConfig config, std::function<void(
   std::unique_ptr<Node> node(new Node(std::move(impl)));  // stops what has been started
   RETURN_IF_ERROR(parts->ChoosePorts());
   RETURN_IF_ERROR(parts->OpenStore());
+  RETURN_IF_ERROR(parts->OpenBlobs());
   RETURN_IF_ERROR(parts->StartEngine());
   RETURN_IF_ERROR(parts->StartServer());
   RETURN_IF_ERROR(parts->StartHttp());

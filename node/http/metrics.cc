@@ -67,6 +67,10 @@ void AddNode(const NodeSnapshot& s, Page* page) {
   peers.insert(s.linked.begin(), s.linked.end());
   for (const std::string& peer : peers) {
     const bool linked = std::find(s.linked.begin(), s.linked.end(), peer) != s.linked.end();
+    page->Gauge("kembar_peer_refused",
+                "Whether the link to the peer is refused because of an identity: an old or copied "
+                "data directory.",
+                Flag(s.refused_links.contains(peer)), {{"peer", peer}});
     page->Gauge("kembar_peer_linked", "Whether there is a live link to the peer.", Flag(linked),
                 {{"peer", peer}});
   }
@@ -89,6 +93,43 @@ void AddStats(const Engine::Stats& stats, Page* page) {
                 Number(stats.write_micros) / 1e6);
   page->Counter("kembar_catch_up_bytes_total", "Bytes sent to peers that catch up.",
                 Number(stats.catch_up_bytes));
+}
+
+void AddBlobs(const BlobSnapshot& s, Page* page) {
+  page->Gauge("kembar_blob_chunks", "Chunks of documents held.", Number(s.store.chunks));
+  page->Gauge("kembar_blob_bytes", "Bytes of their contents.", Number(s.store.bytes));
+  page->Gauge("kembar_blob_disk_bytes", "Size of all files of the store of chunks.",
+              Number(s.disk_bytes));
+  page->Gauge("kembar_blob_aside", "Chunks set aside because they failed their check.",
+              Number(s.store.aside));
+  page->Gauge("kembar_blob_wanted", "Chunks that are on their way here.", Number(s.wanted));
+  page->Counter("kembar_blob_stored_chunks_total", "New chunks stored.",
+                Number(s.store.put_chunks));
+  page->Counter("kembar_blob_stored_bytes_total", "Bytes of these.", Number(s.store.put_bytes));
+  page->Counter("kembar_blob_duplicate_chunks_total", "Chunks given that were held already.",
+                Number(s.store.duplicates));
+  page->Counter("kembar_blob_failed_checks_total",
+                "Chunks read whose bytes were not what their name says.",
+                Number(s.store.failed_checks));
+  page->Counter("kembar_blob_exchange_sent_bytes_total", "Bytes of chunks sent to other nodes.",
+                Number(s.exchange.sent_bytes));
+  page->Counter("kembar_blob_exchange_sent_chunks_total", "Chunks sent to other nodes.",
+                Number(s.exchange.sent_chunks));
+  page->Counter("kembar_blob_exchange_received_bytes_total",
+                "Bytes of chunks that came from other nodes.", Number(s.exchange.received_bytes));
+  page->Counter("kembar_blob_exchange_received_chunks_total",
+                "Chunks that came whole from other nodes.", Number(s.exchange.received_chunks));
+  page->Counter("kembar_blob_exchange_bad_chunks_total",
+                "Chunks from other nodes whose bytes were not what their name says.",
+                Number(s.exchange.bad_chunks));
+  for (const auto& [log, stats] : s.logs) {
+    page->Gauge("kembar_log_documents_missing",
+                "Versions of documents that are not whole here; see also the checked index.",
+                Number(stats.documents_missing), {{"log", log}});
+    page->Gauge("kembar_log_documents_checked_index",
+                "Records up to here have been looked at for documents.", Number(stats.checked_to),
+                {{"log", log}});
+  }
 }
 
 void AddOneHot(const std::string& log, const ReplicaStatus& s, Page* page) {
@@ -159,6 +200,9 @@ void AddPeers(const std::string& log, const ReplicaStatus& s, Page* page) {
                 Number(peer.durable_index), labels);
     page->Gauge("kembar_log_peer_lag_records", "Primary: records that the peer does not hold.",
                 Number(lag), labels);
+    page->Gauge("kembar_log_peer_lag_bytes",
+                "Primary: bytes of those records; estimated for what is not in memory any more.",
+                Number(peer.lag_bytes), labels);
     page->Gauge("kembar_log_peer_lag_seconds",
                 "Primary: time since the peer held everything; +Inf: not in this reign.",
                 Seconds(LagMs(peer.durable_index, s.last_index, peer.level_ms_ago)), labels);
@@ -189,6 +233,7 @@ std::string RenderMetrics(const NodeSnapshot& snapshot) {
   Page page;
   AddNode(snapshot, &page);
   AddStats(snapshot.stats, &page);
+  AddBlobs(snapshot.blobs, &page);
   page.Gauge("kembar_logs", "Logs that this node holds.", Number(snapshot.logs.size()));
   for (const auto& [log, status] : snapshot.logs) {
     const auto found = snapshot.quarantines.find(log);

@@ -9,10 +9,22 @@
 #include <string>
 #include <vector>
 
+#include "node/blob/blob_store.h"
+#include "node/blob/exchange.h"
+#include "node/blob/tracker.h"
 #include "node/engine.h"
 #include "replicator/core/replica.h"
 
 namespace kembar {
+
+// Contents of documents.
+struct BlobSnapshot {
+  BlobStats store;
+  uint64_t disk_bytes = 0;
+  blob::ExchangeCounters exchange;
+  uint64_t wanted = 0;  // chunks on their way here
+  std::map<std::string, TrackerStats> logs;
+};
 
 struct NodeSnapshot {
   std::string node;
@@ -26,8 +38,11 @@ struct NodeSnapshot {
   std::string unreadable;                       // why `logs` could not be read; empty: it could
   std::vector<std::string> peers;               // as configured
   std::vector<std::string> linked;              // with a live link
+  // Why a peer is refused, or refuses this node: it is not who it should be. By name.
+  std::map<std::string, std::string> refused_links;
   Engine::Stats stats;
   uint64_t store_bytes = 0;
+  BlobSnapshot blobs;
   uint64_t disk_free_bytes = 0;
   uint64_t disk_reserve_bytes = 0;
   bool disk_full = false;  // appends are refused

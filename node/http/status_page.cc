@@ -252,6 +252,9 @@ void Footer(const NodeSnapshot& snapshot, Writer* page) {
     page->Html(" · ").Text(name).Html(" ").Text(value);
   };
   fact(words.links, linked.empty() ? "–" : std::string_view(linked));
+  for (const auto& [peer, why] : snapshot.refused_links) {
+    page->Html(" · <strong>").Text(peer).Html(": ").Text(why).Html("</strong>");
+  }
   fact(words.disk_free, page->Number(snapshot.disk_free_bytes >> 20) + " MiB");
   fact(words.uptime, page->Duration(snapshot.uptime_ms));
   fact(words.version, snapshot.version);

@@ -63,6 +63,13 @@ class Service final : public v1::Admin::Service {
     if (options_.linked) {
       for (const std::string& peer : options_.linked()) response->add_linked(peer);
     }
+    if (options_.refused) {
+      for (const auto& [peer, why] : options_.refused()) {
+        v1::LinkTrouble* trouble = response->add_refused_links();
+        trouble->set_node(peer);
+        trouble->set_text(why);
+      }
+    }
     if (options_.disk_free_bytes) response->set_disk_free_bytes(options_.disk_free_bytes());
     if (options_.disk_full) response->set_disk_full(options_.disk_full());
     for (const auto& [log, status] : *logs) {
@@ -150,23 +157,51 @@ class Service final : public v1::Admin::Service {
     return Failed(reply.status, context, request->log());
   }
 
+  grpc::Status Repair(ServerContext* context, const v1::RepairRequest* request,
+                      v1::RepairResponse* response) override {
+    kembar::Status status = CheckText("actor", request->actor());
+    if (status.ok()) status = CheckText("reason", request->reason());
+    if (!status.ok()) return Failed(status, context);
+    kembar::RepairRequest order{.actor = request->actor(), .reason = request->reason()};
+    const Reply reply = OrderOn(request->log(), std::move(order), context);
+    if (!reply.status.ok()) return Failed(reply.status, context);
+    response->set_quarantined(reply.quarantined);
+    response->set_from_index(reply.index);
+    response->set_primary(reply.primary);
+    return grpc::Status::OK;
+  }
+
   grpc::Status Verify(ServerContext* context, const v1::VerifyRequest* request,
                       grpc::ServerWriter<v1::VerifyResponse>* writer) override {
     auto logs = engine_->ReadStatus(request->log());
     if (!logs.ok()) return Failed(logs.status(), context);
+    // Damage shows here also where no record lies. It is the node's, told with the log that is
+    // asked.
+    const kembar::Status files = options_.check_files ? options_.check_files() : kembar::Status();
+    if (!files.ok()) {
+      v1::VerifyResponse response;
+      response.set_log(logs->empty() ? request->log() : logs->begin()->first);
+      response.add_errors(files.ToString());
+      if (!writer->Write(response)) return {grpc::StatusCode::CANCELLED, "the caller went away"};
+    }
     for (const auto& [log, status] : *logs) {
       const VerifyRange range{
           .log = log, .last_index = status.durable_index, .commit_index = status.commit_index};
       bool wanted = true;
+      uint64_t records = 0;
       VerifyLog(*engine_->store(), range, [&](const VerifyProgress& progress) {
         v1::VerifyResponse response;
         response.set_log(log);
         response.set_records(progress.records);
         for (const std::string& error : progress.errors) response.add_errors(error);
-        response.set_done(progress.done);
+        response.set_done(progress.done && !options_.verify_documents);
+        records = progress.records;
         wanted = !context->IsCancelled() && writer->Write(response);
         return wanted;
       });
+      if (wanted && options_.verify_documents) {
+        wanted = VerifyDocumentsOf(log, status.durable_index, records, context, writer);
+      }
       if (!wanted) return {grpc::StatusCode::CANCELLED, "the caller went away"};
     }
     return grpc::Status::OK;
@@ -188,6 +223,25 @@ class Service final : public v1::Admin::Service {
   }
 
  private:
+  // False: the caller went away.
+  bool VerifyDocumentsOf(const std::string& log, uint64_t last_index, uint64_t records,
+                         ServerContext* context, grpc::ServerWriter<v1::VerifyResponse>* writer) {
+    v1::VerifyResponse response;
+    response.set_log(log);
+    response.set_records(records);
+    bool wanted = true;
+    options_.verify_documents(log, last_index, [&](const BlobVerifyProgress& progress) {
+      response.set_blobs(progress.chunks);
+      response.clear_errors();
+      for (const std::string& error : progress.errors) response.add_errors(error);
+      wanted = !context->IsCancelled() && writer->Write(response);
+      return wanted;
+    });
+    response.clear_errors();
+    response.set_done(true);
+    return wanted && writer->Write(response);
+  }
+
   kembar::Status SendQuarantine(const v1::ReadQuarantineRequest& request, ServerContext* context,
                                 grpc::ServerWriter<v1::ReadQuarantineResponse>* writer) {
     ASSIGN_OR_RETURN(const std::string log, ResolveLog(*engine_, request.log()));

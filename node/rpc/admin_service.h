@@ -9,10 +9,12 @@
 
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
 
+#include "node/blob/verify_blobs.h"
 #include "node/engine.h"
 
 namespace grpc {
@@ -21,12 +23,20 @@ class Service;
 
 namespace kembar {
 
+// Checks the documents of a log whose records go up to `last_index`: VerifyDocuments.
+using VerifyDocumentsFn =
+    std::function<void(const std::string& log, uint64_t last_index,
+                       const std::function<bool(const BlobVerifyProgress&)>& report)>;
+
 struct AdminServiceOptions {
   std::string node;                                  // this node's name
   std::string address;                               // where tools and clients reach it
   std::string http_address;                          // status page and metrics; empty: none
   std::string version;                               // of the program
   std::function<std::vector<std::string>()> linked;  // nodes with a live link
+  std::function<std::map<std::string, std::string>()> refused;  // links, and why
+  std::function<Status()> check_files;                          // of the store, for verify
+  VerifyDocumentsFn verify_documents;                           // likewise
   std::function<uint64_t()> disk_free_bytes;
   std::function<bool()> disk_full;
   int64_t order_wait_ms = 30'000;  // for an order whose caller sets no deadline

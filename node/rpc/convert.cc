@@ -169,6 +169,7 @@ void ToProto(const std::string& log, const ReplicaStatus& in, v1::LogStatus* out
   hard->set_seen_epoch(in.hard.seen_epoch);
   hard->set_must_reach(in.hard.must_reach);
   hard->set_alarm(in.hard.alarm);
+  hard->set_alarm_index(in.hard.alarm_index);
   out->set_paused(in.paused);
   out->set_trouble(in.trouble);
   for (const PeerStatus& peer : in.peers) {
@@ -181,6 +182,7 @@ void ToProto(const std::string& log, const ReplicaStatus& in, v1::LogStatus* out
     to->set_commit_index(peer.commit_index);
     to->set_level_ms_ago(peer.level_ms_ago);
     to->set_contact_ms_ago(peer.contact_ms_ago);
+    to->set_lag_bytes(peer.lag_bytes);
     to->set_trouble(peer.trouble);
   }
 }
@@ -195,6 +197,7 @@ void ToProto(const FenceAnswer& in, v1::FenceResponse* out) {
   out->set_commit_index(in.commit_index);
   out->set_must_reach(in.must_reach);
   out->set_control_index(in.config_index);
+  out->set_alarm(in.alarm);
   ToProto(in.control, out->mutable_control());
 }
 

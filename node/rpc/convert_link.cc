@@ -290,6 +290,12 @@ Result<Message> MessageFromProto(v1::LinkMessage* in) {
     case v1::LinkMessage::kRefusal: return ReadRefusal(in->refusal());
     case v1::LinkMessage::kHello:
     case v1::LinkMessage::kPing:
+    case v1::LinkMessage::kBlobOffer:
+    case v1::LinkMessage::kBlobWant:
+    case v1::LinkMessage::kBlobLack:
+    case v1::LinkMessage::kBlobHave:
+    case v1::LinkMessage::kBlobPiece:
+    case v1::LinkMessage::kBlobTaken:
     case v1::LinkMessage::BODY_NOT_SET: break;
   }
   return Status(Code::kUnimplemented, "body: of a kind unknown here");

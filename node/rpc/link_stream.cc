@@ -3,9 +3,12 @@
 
 #include <spdlog/spdlog.h>
 
+#include <algorithm>
+#include <ctime>
 #include <utility>
 
 #include "node/rpc/convert.h"
+#include "node/rpc/convert_blob.h"
 
 namespace kembar {
 namespace {
@@ -14,6 +17,7 @@ constexpr uint32_t kProtocol = 1;
 // Entries up to this size are put into their message at once, larger ones on a worker.
 constexpr size_t kLightBytes = size_t{64} << 10;
 constexpr auto kLastWordWait = std::chrono::milliseconds(1'000);
+constexpr size_t kLastMax = 256;        // waiting pieces and offers; beyond, they are dropped
 constexpr size_t kUrgentMax = 100'000;  // small messages waiting; beyond, heartbeats are dropped
 
 }  // namespace
@@ -45,6 +49,7 @@ void LinkStream::SayHello() {
   v1::LinkHello* hello = out_.mutable_hello();
   hello->set_node(options.node);
   hello->set_node_uuid(options.node_uuid);
+  hello->set_born_us(options.born_us);
   hello->set_protocol(kProtocol);
   hello->set_address(options.address);
   hello->set_program_version(options.version);
@@ -61,30 +66,27 @@ void LinkStream::Admit(const std::string& peer) {
 
 void LinkStream::Send(const std::string& log, Message message) {
   Outgoing out{.log = log};
-  if (const auto* entries = std::get_if<Entries>(&message)) out.bytes = entries->batch->bytes;
+  if (const auto* entries = std::get_if<Entries>(&message)) {
+    out.bytes = entries->batch->bytes;
+    out.catch_up = entries->catch_up;
+    out.first_index = entries->batch->first_index;
+  }
   out.message = std::move(message);
   Enqueue(std::move(out));
 }
 
+void LinkStream::SendBlob(blob::Message message) {
+  Outgoing out{.ready = std::make_unique<v1::LinkMessage>()};
+  out.last =
+      std::holds_alternative<blob::Piece>(message) || std::holds_alternative<blob::Offer>(message);
+  ToProto(std::move(message), out.ready.get());
+  Enqueue(std::move(out));
+}
+
 void LinkStream::Enqueue(Outgoing out) {
-  const bool bulk = out.bytes != 0;
   {
     std::lock_guard lock(mutex_);
-    if (closed_ || !was_link_) return;
-    if (bulk && bulk_bytes_ != 0 && bulk_bytes_ + out.bytes > context_->options.queue_bytes_max) {
-      if (dropped_++ == 0) {
-        spdlog::warn("link_queue_full peer={} waiting_bytes={} entries=dropped", peer_,
-                     bulk_bytes_);
-      }
-      return;
-    }
-    if (!bulk && urgent_.size() >= kUrgentMax && out.message &&
-        std::holds_alternative<Heartbeat>(*out.message)) {
-      return;
-    }
-    bulk_bytes_ += out.bytes;
-    (bulk ? bulk_ : urgent_).push_back(std::move(out));
-    if (writing_) return;
+    if (closed_ || !was_link_ || !Queue(std::move(out)) || writing_ || !MaySend()) return;
     writing_ = true;
     if (NextIsHeavy()) {
       context_->workers->Run([self = shared_from_this()] { self->WriteNext(); });
@@ -94,8 +96,108 @@ void LinkStream::Enqueue(Outgoing out) {
   WriteNext();
 }
 
-bool LinkStream::NextIsHeavy() const {
-  return urgent_.empty() && !bulk_.empty() && bulk_.front().bytes > kLightBytes;
+bool LinkStream::Queue(Outgoing out) {
+  if (out.last) {
+    if (last_.size() >= kLastMax) return false;
+    last_.push_back(std::move(out));
+    return true;
+  }
+  if (out.bytes == 0) {
+    if (urgent_.size() >= kUrgentMax && out.message &&
+        std::holds_alternative<Heartbeat>(*out.message)) {
+      return false;
+    }
+    urgent_.push_back(std::move(out));
+    return true;
+  }
+  if (bulk_bytes_ != 0 && bulk_bytes_ + out.bytes > context_->options.queue_bytes_max) {
+    if (dropped_++ == 0) {
+      spdlog::warn("link_queue_full peer={} waiting_bytes={} entries=dropped", peer_, bulk_bytes_);
+    }
+    return false;
+  }
+  bulk_bytes_ += out.bytes;
+  if (out.catch_up || catch_up_.contains(out.log)) {
+    QueueCatchUp(std::move(out));
+  } else {
+    live_.push_back(std::move(out));
+  }
+  return true;
+}
+
+// A primary that has begun to read again from an earlier record sends all that follows once more:
+// what still waits from there on would arrive twice.
+void LinkStream::QueueCatchUp(Outgoing out) {
+  Lane& lane = catch_up_[out.log];
+  while (!lane.empty() && lane.back().first_index >= out.first_index) {
+    bulk_bytes_ -= lane.back().bytes;
+    lane.pop_back();
+  }
+  lane.push_back(std::move(out));
+}
+
+RateLimit::Time LinkStream::RateTime() {
+  const std::time_t wall = std::time(nullptr);
+  std::tm parts{};
+  localtime_r(&wall, &parts);
+  return {.mono_ms =
+              std::chrono::duration_cast<std::chrono::milliseconds>(Clock::now().time_since_epoch())
+                  .count(),
+          .minute_of_day = parts.tm_hour * 60 + parts.tm_min};
+}
+
+// The logs take turns. Live Entries behind their log's catch-up are not held back by the limit.
+LinkStream::Lane* LinkStream::NextLane() {
+  if (!urgent_.empty()) return &urgent_;
+  if (!live_.empty()) return &live_;
+  if (catch_up_.empty()) return last_.empty() ? nullptr : &last_;
+  const bool open = context_->rate == nullptr || !context_->rate->limits_anything() ||
+                    context_->rate->WaitMs(RateTime()) == 0;
+  auto next = catch_up_.upper_bound(last_caught_up_);
+  for (size_t i = 0; i < catch_up_.size(); ++i, ++next) {
+    if (next == catch_up_.end()) next = catch_up_.begin();
+    if (open || !next->second.front().catch_up) return &next->second;
+  }
+  return last_.empty() ? nullptr : &last_;
+}
+
+bool LinkStream::MaySend() {
+  if (NextLane() != nullptr) return true;
+  if (catch_up_.empty() || rate_timer_ != 0) return false;
+  const int64_t wait_ms = std::max<int64_t>(context_->rate->WaitMs(RateTime()), 1);
+  rate_timer_ =
+      context_->timers->After(std::chrono::milliseconds(wait_ms), [weak = weak_from_this()] {
+        if (auto stream = weak.lock()) stream->OnRateTimer();
+      });
+  return false;
+}
+
+void LinkStream::OnRateTimer() {
+  {
+    std::lock_guard lock(mutex_);
+    rate_timer_ = 0;
+    if (closed_ || writing_ || !MaySend()) return;
+    writing_ = true;
+  }
+  context_->workers->Run([self = shared_from_this()] { self->WriteNext(); });
+}
+
+bool LinkStream::NextIsHeavy() {
+  const Lane* lane = NextLane();
+  return lane != nullptr && lane->front().bytes > kLightBytes;
+}
+
+// The front of the lane whose turn it is.
+LinkStream::Outgoing LinkStream::TakeFrom(Lane* lane) {
+  Outgoing next = std::move(lane->front());
+  lane->pop_front();
+  bulk_bytes_ -= next.bytes;
+  if (bulk_bytes_ == 0) dropped_ = 0;
+  if (lane == &urgent_ || lane == &live_ || lane == &last_) return next;
+  last_caught_up_ = next.log;
+  if (lane->empty()) catch_up_.erase(next.log);
+  if (next.catch_up && context_->rate != nullptr) context_->rate->Take(next.bytes, RateTime());
+  return next;
 }
 
 // The caller has the pen (writing_).
@@ -104,15 +206,11 @@ void LinkStream::WriteNext() {
   bool more = false;
   {
     std::lock_guard lock(mutex_);
-    if (closed_ || (urgent_.empty() && bulk_.empty())) {
+    if (closed_ || !MaySend()) {
       writing_ = false;
       return;
     }
-    std::deque<Outgoing>& queue = urgent_.empty() ? bulk_ : urgent_;
-    next = std::move(queue.front());
-    queue.pop_front();
-    bulk_bytes_ -= next.bytes;
-    if (bulk_bytes_ == 0) dropped_ = 0;
+    next = TakeFrom(NextLane());
     more = !urgent_.empty();
   }
   if (next.ready) {
@@ -136,7 +234,7 @@ void LinkStream::WriteDone(bool ok) {
   {
     std::lock_guard lock(mutex_);
     write_started_ = false;
-    if (!ok || closed_ || (urgent_.empty() && bulk_.empty())) {
+    if (!ok || closed_ || !MaySend()) {
       writing_ = false;
       return;  // after a failure the read ends too
     }
@@ -166,6 +264,7 @@ void LinkStream::Take(v1::LinkMessage* message) {
                               "the first message of a link must be hello"));
   }
   if (message->body_case() == v1::LinkMessage::kPing) return;
+  if (IsBlob(*message)) return TakeBlob(message);
   const std::string log = message->log();
   Result<Message> read = MessageFromProto(message);
   if (read.ok()) return context_->owner->OnMessage(*this, log, *std::move(read));
@@ -178,6 +277,13 @@ void LinkStream::Take(v1::LinkMessage* message) {
   Close(grpc::Status(bad.code() == Code::kCorrupt ? grpc::StatusCode::DATA_LOSS
                                                   : grpc::StatusCode::INVALID_ARGUMENT,
                      "malformed: " + bad.ToString()));
+}
+
+void LinkStream::TakeBlob(v1::LinkMessage* message) {
+  Result<blob::Message> read = BlobFromProto(message);
+  if (read.ok()) return context_->owner->OnBlob(*this, *std::move(read));
+  Close(grpc::Status(grpc::StatusCode::INVALID_ARGUMENT,
+                     "malformed: message about chunks: " + read.status().ToString()));
 }
 
 void LinkStream::TakeHello(const v1::LinkHello& hello) {
@@ -196,14 +302,18 @@ void LinkStream::TakeHello(const v1::LinkHello& hello) {
 // ---- The end -----------------------------------------------------------------------------------
 
 void LinkStream::Close(const grpc::Status& why) {
-  std::deque<Outgoing> dropped_urgent, dropped_bulk;  // freed outside the lock
+  Lane dropped_urgent, dropped_live, dropped_last;  // freed outside the lock
+  std::map<std::string, Lane> dropped_catch_up;
   std::lock_guard lock(mutex_);
   if (closed_) return;
   closed_ = true;
   why_ = why;
   dropped_urgent.swap(urgent_);
-  dropped_bulk.swap(bulk_);
+  dropped_live.swap(live_);
+  dropped_last.swap(last_);
+  dropped_catch_up.swap(catch_up_);
   bulk_bytes_ = 0;
+  if (rate_timer_ != 0) context_->timers->Cancel(rate_timer_);
   if (timer_ != 0) context_->timers->Cancel(timer_);
   EndCall(why, write_started_);
 }

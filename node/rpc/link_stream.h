@@ -4,8 +4,14 @@
 // Owned by shared_ptr: the stream holds itself until gRPC has no more to tell it. Its owner (the
 // link manager) hears of the peer's hello, of every message and, exactly once and last, of the end.
 //
-// Order of sending: small messages before entries, each kind in the order given; the protocol bears
-// the difference. Entries that find the queue full are dropped, which the protocol makes good.
+// Order of sending: small messages (heartbeats, positions, acknowledgements, refusals) first, then
+// live Entries, then Entries of logs that catch up, one log after the other in turn. A log's live
+// Entries wait behind its own catch-up, so that they arrive in order. The last lane keeps to the
+// node's rate limit; nothing else is ever limited. Entries that find the queue full are dropped,
+// and a log's waiting catch-up gives way to a newer reading of it: the protocol makes both good.
+//
+// Contents of documents go last of all, when nothing else may go; what little of them is handed to
+// gRPC at a time is their sender's affair (node/blob/exchange.h).
 //
 // Thread-safety: public methods from any thread; none blocks. The owner is called on gRPC's threads
 // or the timer's, never under the stream's lock.
@@ -17,12 +23,15 @@
 #include <chrono>
 #include <deque>
 #include <functional>
+#include <map>
 #include <memory>
 #include <mutex>
 #include <optional>
 #include <string>
 
 #include "kembar/v1/replication.grpc.pb.h"
+#include "node/blob/message.h"
+#include "node/rpc/rate_limit.h"
 #include "node/rpc/replication_link.h"
 #include "node/rpc/workers.h"
 
@@ -37,6 +46,7 @@ class LinkOwner {
   virtual grpc::Status OnHello(const std::shared_ptr<LinkStream>& stream,
                                const v1::LinkHello& hello) = 0;
   virtual void OnMessage(const LinkStream& stream, const std::string& log, Message message) = 0;
+  virtual void OnBlob(const LinkStream& stream, blob::Message message) = 0;
   virtual void OnEnd(const std::shared_ptr<LinkStream>& stream, const grpc::Status& why) = 0;
 };
 
@@ -44,6 +54,7 @@ class LinkOwner {
 struct LinkContext {
   LinkOptions options;
   LinkOwner* owner = nullptr;
+  RateLimit* rate = nullptr;
   Workers* workers = nullptr;
   Timers* timers = nullptr;
 };
@@ -56,6 +67,7 @@ class LinkStream : public std::enable_shared_from_this<LinkStream> {
 
   // Sends nothing before the stream is a link.
   void Send(const std::string& log, Message message);
+  void SendBlob(blob::Message message);
   // Ends the stream; the first reason given is the one that is told.
   void Close(const grpc::Status& why);
 
@@ -90,16 +102,30 @@ class LinkStream : public std::enable_shared_from_this<LinkStream> {
   struct Outgoing {
     std::string log;
     std::optional<Message> message;
-    std::unique_ptr<v1::LinkMessage> ready;  // hello and ping
+    std::unique_ptr<v1::LinkMessage> ready;  // ping, and all about chunks
     size_t bytes = 0;                        // of entries
+    bool catch_up = false;
+    bool last = false;         // behind everything else: contents of documents
+    uint64_t first_index = 0;  // of entries
   };
+  using Lane = std::deque<Outgoing>;
 
   void Take(v1::LinkMessage* message);
+  void TakeBlob(v1::LinkMessage* message);
   void TakeHello(const v1::LinkHello& hello);
   void SayHello();  // mutex_ is held
   void Enqueue(Outgoing out);
   void WriteNext();
-  bool NextIsHeavy() const;  // mutex_ is held
+  // mutex_ is held.
+  bool Queue(Outgoing out);  // false: dropped
+  void QueueCatchUp(Outgoing out);
+  bool MaySend();    // something may go out now; sets a timer when only the limit forbids
+  Lane* NextLane();  // null: nothing may
+  bool NextIsHeavy();
+  Outgoing TakeFrom(Lane* lane);
+
+  static RateLimit::Time RateTime();
+  void OnRateTimer();
   void OnTimer();
   void ArmTimer();
 
@@ -120,7 +146,10 @@ class LinkStream : public std::enable_shared_from_this<LinkStream> {
   v1::LinkMessage out_;
 
   // Under mutex_.
-  std::deque<Outgoing> urgent_, bulk_;
+  Lane urgent_, live_, last_;
+  std::map<std::string, Lane> catch_up_;  // by log; no lane is empty
+  std::string last_caught_up_;            // the log whose turn was last
+  uint64_t rate_timer_ = 0;
   size_t bulk_bytes_ = 0;
   uint64_t dropped_ = 0;
   bool closed_ = false;

@@ -4,7 +4,9 @@
 #include <spdlog/spdlog.h>
 
 #include <algorithm>
+#include <array>
 #include <condition_variable>
+#include <ctime>
 #include <map>
 #include <random>
 #include <set>
@@ -23,6 +25,16 @@ using std::chrono::milliseconds;
 constexpr auto kSettled = std::chrono::seconds(2);
 constexpr size_t kWorkers = 2;
 
+std::string TimeText(int64_t wall_us) {
+  if (wall_us == 0) return "before that was recorded";
+  const std::time_t time = wall_us / 1'000'000;
+  std::tm parts{};
+  gmtime_r(&time, &parts);
+  std::array<char, 32> text{};
+  std::strftime(text.data(), text.size(), "%Y-%m-%dT%H:%M:%SZ", &parts);
+  return text.data();
+}
+
 class Refusing final : public grpc::ServerBidiReactor<v1::LinkMessage, v1::LinkMessage> {
  public:
   explicit Refusing(const grpc::Status& why) { Finish(why); }
@@ -39,16 +51,21 @@ struct LinkManager::Impl final : LinkOwner, v1::Replication::CallbackService {
     std::shared_ptr<LinkStream> dialling;
     uint64_t dial_timer = 0;
     int64_t backoff_ms = 0;
-    std::string uuid;
-    std::string told;  // what was logged last, so that each trouble is said once
+    LinkIdentity identity;  // uuid empty: not known
+    std::string refused;    // because of who it is, or who we are to it
+    std::string told;       // what was logged last, so that each trouble is said once
   };
 
   Impl(LinkOptions options_in, Engine* engine_in)
-      : context{std::move(options_in), this, &workers, &timers},
+      : rate(options_in.limits),
+        context{std::move(options_in), this, &rate, &workers, &timers},
         engine(engine_in),
         random(static_cast<uint32_t>(std::hash<std::string>()(context.options.node_uuid))) {
     for (const LinkPeer& config : context.options.peers) {
       peers[config.name] = Peer{.config = config, .backoff_ms = context.options.backoff_min_ms};
+    }
+    for (const auto& [name, identity] : context.options.known) {
+      if (auto it = peers.find(name); it != peers.end()) it->second.identity = identity;
     }
   }
 
@@ -85,14 +102,16 @@ struct LinkManager::Impl final : LinkOwner, v1::Replication::CallbackService {
   }
 
   void Send(const std::string& to, const std::string& log, Message message) {
-    std::shared_ptr<LinkStream> link;
-    {
-      std::lock_guard lock(mutex);
-      auto it = peers.find(to);
-      if (it == peers.end() || !it->second.link) return;
-      link = it->second.link;
-    }
-    link->Send(log, std::move(message));
+    if (auto link = LinkTo(to)) link->Send(log, std::move(message));
+  }
+  void SendBlob(const std::string& to, blob::Message message) {
+    if (auto link = LinkTo(to)) link->SendBlob(std::move(message));
+  }
+
+  std::shared_ptr<LinkStream> LinkTo(const std::string& to) const {
+    std::lock_guard lock(mutex);
+    auto it = peers.find(to);
+    return it == peers.end() ? nullptr : it->second.link;
   }
 
   std::vector<std::string> Linked() const {
@@ -102,6 +121,15 @@ struct LinkManager::Impl final : LinkOwner, v1::Replication::CallbackService {
       if (peer.link) names.push_back(name);
     }
     return names;
+  }
+
+  std::map<std::string, std::string> Refused() const {
+    std::lock_guard lock(mutex);
+    std::map<std::string, std::string> refused;
+    for (const auto& [name, peer] : peers) {
+      if (!peer.refused.empty()) refused[name] = peer.refused;
+    }
+    return refused;
   }
 
   grpc::ServerBidiReactor<v1::LinkMessage, v1::LinkMessage>* Link(
@@ -124,24 +152,20 @@ struct LinkManager::Impl final : LinkOwner, v1::Replication::CallbackService {
       std::lock_guard lock(mutex);
       grpc::Status status = CheckHello(*stream, hello);
       if (status.ok()) status = Choose(*stream, hello.node(), &replaced);
+      if (status.ok()) status = Know(hello);
       if (!status.ok()) {
+        NoteRefusal(stream->dialled() ? stream->peer() : hello.node(), status);
         Tell(hello.node(), "link_refused", status);
         return status;
       }
       Peer& peer = peers[hello.node()];
-      if (peer.uuid != hello.node_uuid()) {
-        if (!peer.uuid.empty()) {
-          spdlog::warn("link_identity_changed peer={} was={} now={}", hello.node(), peer.uuid,
-                       hello.node_uuid());
-        }
-        peer.uuid = hello.node_uuid();
-      }
+      peer.refused.clear();
       peer.told.clear();
       if (peer.dialling == stream) peer.dialling.reset();
-      if (replaced) engine->PeerDisconnected(hello.node());
+      if (replaced) Down(hello.node());
       peer.link = stream;
       stream->Admit(hello.node());
-      engine->PeerConnected(hello.node());
+      Up(hello.node());
       spdlog::info("link_up peer={} dialled_by={} identity={} version={}", hello.node(),
                    stream->dialled() ? context.options.node : hello.node(), hello.node_uuid(),
                    hello.program_version());
@@ -156,6 +180,11 @@ struct LinkManager::Impl final : LinkOwner, v1::Replication::CallbackService {
     engine->PeerMessage(stream.peer(), log, std::move(message));
   }
 
+  void OnBlob(const LinkStream& stream, blob::Message message) override {
+    const LinkBlobs& blobs = context.options.blobs;
+    if (blobs.receive) blobs.receive(stream.peer(), std::move(message));
+  }
+
   void OnEnd(const std::shared_ptr<LinkStream>& stream, const grpc::Status& why) override {
     std::lock_guard lock(mutex);
     auto it = peers.find(stream->peer());
@@ -164,7 +193,7 @@ struct LinkManager::Impl final : LinkOwner, v1::Replication::CallbackService {
       if (peer.dialling == stream) peer.dialling.reset();
       if (peer.link == stream) {
         peer.link.reset();
-        engine->PeerDisconnected(it->first);
+        Down(it->first);
         if (LinkStream::Clock::now() - stream->started() >= kSettled) {
           peer.backoff_ms = context.options.backoff_min_ms;
         }
@@ -172,6 +201,7 @@ struct LinkManager::Impl final : LinkOwner, v1::Replication::CallbackService {
           spdlog::warn("link_down peer={} why=\"{}\"", it->first, why.error_message());
         }
       } else if (stream->dialled() && !stream->was_link() && !peer.link) {
+        NoteRefusal(it->first, why);
         Tell(it->first, "link_failed", why);
       }
       if (!peer.link && !peer.dialling) ScheduleDial(&peer, NextBackoff(&peer));
@@ -181,6 +211,15 @@ struct LinkManager::Impl final : LinkOwner, v1::Replication::CallbackService {
   }
 
   // ---- Under mutex -----------------------------------------------------------------------------
+
+  void Up(const std::string& name) {
+    engine->PeerConnected(name);
+    if (context.options.blobs.up) context.options.blobs.up(name);
+  }
+  void Down(const std::string& name) {
+    engine->PeerDisconnected(name);
+    if (context.options.blobs.down) context.options.blobs.down(name);
+  }
 
   grpc::Status CheckHello(const LinkStream& stream, const v1::LinkHello& hello) const {
     const std::string& self = context.options.node;
@@ -206,13 +245,54 @@ struct LinkManager::Impl final : LinkOwner, v1::Replication::CallbackService {
       return {grpc::StatusCode::INVALID_ARGUMENT, "node " + hello.node() + " names no identity"};
     }
     for (const auto& [name, peer] : peers) {
-      if (name != hello.node() && peer.uuid == hello.node_uuid()) {
+      if (name != hello.node() && peer.identity.uuid == hello.node_uuid()) {
         return {grpc::StatusCode::FAILED_PRECONDITION,
-                "node " + hello.node() + " has the identity " + peer.uuid + " of node " + name +
-                    ": a copied data directory"};
+                "node " + hello.node() + " has the identity " + peer.identity.uuid + " of node " +
+                    name + ": a copied data directory"};
       }
     }
+    return CheckAge(hello);
+  }
+
+  // (Both unknown, 0: directories from before this was recorded. They are taken as they come.)
+  grpc::Status CheckAge(const v1::LinkHello& hello) const {
+    const LinkIdentity& known = peers.at(hello.node()).identity;
+    const bool same = known.uuid.empty() || known.uuid == hello.node_uuid();
+    if (same || hello.born_us() > known.born_us || (hello.born_us() == 0 && known.born_us == 0)) {
+      return grpc::Status::OK;
+    }
+    return {grpc::StatusCode::FAILED_PRECONDITION,
+            "an older directory of " + hello.node() + " has come back: identity " +
+                hello.node_uuid() + ", made " + TimeText(hello.born_us()) + "; " + known.uuid +
+                ", made " + TimeText(known.born_us) + ", has taken its place (if the clock of " +
+                hello.node() + " was wrong when it was made, set it and start " + hello.node() +
+                " once with --rebuild)"};
+  }
+
+  // Keeps the identity, durably, before anything is said on the link.
+  grpc::Status Know(const v1::LinkHello& hello) {
+    Peer& peer = peers.at(hello.node());
+    const LinkIdentity now{hello.node_uuid(), hello.born_us()};
+    const bool same_uuid = peer.identity.uuid == now.uuid;
+    if (same_uuid && (peer.identity.born_us == now.born_us || now.born_us == 0)) {
+      return grpc::Status::OK;
+    }
+    if (context.options.remember) {
+      const Status kept = context.options.remember(hello.node(), now);
+      if (!kept.ok()) return {grpc::StatusCode::UNAVAILABLE, kept.ToString()};
+    }
+    if (!same_uuid && !peer.identity.uuid.empty()) {
+      spdlog::warn("link_identity_changed peer={} was={} now={} made={}", hello.node(),
+                   peer.identity.uuid, now.uuid, TimeText(now.born_us));
+    }
+    peer.identity = now;
     return grpc::Status::OK;
+  }
+
+  void NoteRefusal(const std::string& name, const grpc::Status& why) {
+    auto it = peers.find(name);
+    if (it == peers.end() || why.error_code() != grpc::StatusCode::FAILED_PRECONDITION) return;
+    it->second.refused = why.error_message();
   }
 
   // Of two streams with one peer, which stays? See replication_link.h.
@@ -272,6 +352,7 @@ struct LinkManager::Impl final : LinkOwner, v1::Replication::CallbackService {
 
   Workers workers{"kembar-link", kWorkers};
   Timers timers{"kembar-link-tm"};
+  RateLimit rate;
   const LinkContext context;
   Engine* const engine;
 
@@ -298,7 +379,13 @@ void LinkManager::Send(const std::string& peer, const std::string& log, Message 
   impl_->Send(peer, log, std::move(message));
 }
 
+void LinkManager::SendBlob(const std::string& peer, blob::Message message) {
+  impl_->SendBlob(peer, std::move(message));
+}
+
 std::vector<std::string> LinkManager::Linked() const { return impl_->Linked(); }
+
+std::map<std::string, std::string> LinkManager::Refused() const { return impl_->Refused(); }
 
 grpc::Service* LinkManager::service() { return impl_.get(); }
 

@@ -10,6 +10,10 @@
 // A dead link is noticed by HTTP/2 pings (3 s + 3 s) and by the links' own pings: each side sends
 // one a second and gives a peer up after 5 s of silence.
 //
+// A peer is known by the identity of its data directory. A younger directory under a known name (a
+// replaced disk) takes the older one's place; an older one that comes back is refused, and so is an
+// identity that another node has, this one included.
+//
 // What waits to be sent is bounded in bytes for each peer: small messages go first, and entries
 // that find no room are dropped, which the protocol makes good.
 //
@@ -21,11 +25,15 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
 
+#include "node/blob/message.h"
 #include "node/engine.h"
+#include "node/rpc/rate_limit.h"
 
 namespace grpc {
 class Service;
@@ -38,12 +46,31 @@ struct LinkPeer {
   std::string address;  // empty: this peer dials us
 };
 
+// A node's data directory.
+struct LinkIdentity {
+  std::string uuid;
+  int64_t born_us = 0;  // wall clock when it was made; 0: not known
+};
+
+// Who trades in the contents of documents; each may be empty. Called as the engine is.
+struct LinkBlobs {
+  std::function<void(const std::string&peer)> up, down;
+  std::function<void(const std::string& peer, blob::Message message)> receive;
+};
+
 struct LinkOptions {
   std::string node;       // this node's name
   std::string node_uuid;  // identity of its data directory
-  std::string address;    // where tools and clients reach it; told to peers
+  int64_t born_us = 0;    // and when that was made
+  // The identities that peers had when last linked, and where a new one is kept: durable before the
+  // link is. A failure refuses the link. Called under the manager's lock; may be empty.
+  std::map<std::string, LinkIdentity> known;
+  std::function<Status(const std::string& name, const LinkIdentity& identity)> remember;
+  std::string address;  // where tools and clients reach it; told to peers
   std::vector<LinkPeer> peers;
-  std::string version;  // of the program
+  std::vector<LinkLimit> limits;  // of catching up, over all links; no two overlap
+  std::string version;            // of the program
+  LinkBlobs blobs;
 
   int64_t ping_ms = 1'000;
   int64_t silence_ms = 5'000;
@@ -66,9 +93,12 @@ class LinkManager {
 
   // The engine's SendFn. A message to a peer without a link is dropped.
   void Send(const std::string& peer, const std::string& log, Message message);
+  void SendBlob(const std::string& peer, blob::Message message);
 
   // Names of the peers with a live link, sorted.
   std::vector<std::string> Linked() const;
+  // Peers whose link is refused, here or there, because of who they are; by name, with the reason.
+  std::map<std::string, std::string> Refused() const;
   grpc::Service* service();
 
  private:

@@ -44,6 +44,7 @@ grpc::StatusCode ToGrpcCode(Code code) {
     case Code::kCancelled: return grpc::StatusCode::CANCELLED;
     case Code::kIo: return grpc::StatusCode::INTERNAL;
     case Code::kUnimplemented: return grpc::StatusCode::UNIMPLEMENTED;
+    case Code::kPrecondition: return grpc::StatusCode::FAILED_PRECONDITION;
     case Code::kInternal: return grpc::StatusCode::INTERNAL;
   }
   return grpc::StatusCode::INTERNAL;

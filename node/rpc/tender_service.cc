@@ -48,12 +48,14 @@ void ToProto(const ItemInfo& in, v1::Item* out) {
   out->set_payload_sha256(std::string(AsBytes(in.latest.payload_sha256)));
 }
 
-void ToProto(const ItemInfo& in, v1::ItemVersion* out) {
-  out->set_package(in.latest.package);
-  out->set_item(in.latest.item);
-  out->set_index(in.latest.index);
-  out->set_kind(KindToProto(in.latest.kind));
-  out->set_payload_sha256(std::string(AsBytes(in.latest.payload_sha256)));
+void ToProto(const ItemVersion& in, v1::ItemVersion* out) {
+  out->set_package(in.package);
+  out->set_item(in.item);
+  out->set_index(in.index);
+  out->set_time_us(in.time_us);
+  out->set_kind(KindToProto(in.kind));
+  out->set_payload_bytes(in.payload_bytes);
+  out->set_payload_sha256(std::string(AsBytes(in.payload_sha256)));
 }
 
 // Gathers entries into answers and writes each answer when it is full. An answer that cannot be
@@ -100,7 +102,7 @@ class Answers {
 
 struct TenderService::Impl final : v1::Tender::Service {
   Impl(Engine* engine_in, TenderServiceOptions options_in)
-      : engine(engine_in), options(options_in) {}
+      : engine(engine_in), options(std::move(options_in)) {}
 
   grpc::Status ListPackages(grpc::ServerContext* context, const v1::ListPackagesRequest* request,
                             grpc::ServerWriter<v1::ListPackagesResponse>* writer) override {
@@ -119,6 +121,10 @@ struct TenderService::Impl final : v1::Tender::Service {
                          grpc::ServerWriter<v1::ListItemsResponse>* writer) override {
     return ToGrpc(Items(*request, writer), context);
   }
+  grpc::Status GetItem(grpc::ServerContext* context, const v1::GetItemRequest* request,
+                       v1::GetItemResponse* response) override {
+    return ToGrpc(Get(*request, response), context);
+  }
 
   Result<InventoryScope> Scope(const std::string& log, const v1::AsOf& as_of) const;
   Status List(const v1::ListPackagesRequest& request,
@@ -129,6 +135,7 @@ struct TenderService::Impl final : v1::Tender::Service {
                  grpc::ServerWriter<v1::PackageHistoryResponse>* writer) const;
   Status Items(const v1::ListItemsRequest& request,
                grpc::ServerWriter<v1::ListItemsResponse>* writer) const;
+  Status Get(const v1::GetItemRequest& request, v1::GetItemResponse* response) const;
 
   Engine* const engine;
   const TenderServiceOptions options;
@@ -142,6 +149,7 @@ Result<InventoryScope> TenderService::Impl::Scope(const std::string& log,
   const ReplicaStatus& status = statuses[scope.log];
   scope.mirrored_index = MirroredIndex(status);
   scope.as_of = status.commit_index;
+  if (options.documents) scope.documents = options.documents(scope.log);
   if (as_of.at_case() == v1::AsOf::kIndex) {
     if (as_of.index() > status.commit_index) {
       return Status(Code::kGap, "as_of: index " + std::to_string(as_of.index()) + " of log " +
@@ -207,19 +215,43 @@ Status TenderService::Impl::History(const v1::PackageHistoryRequest& request,
 Status TenderService::Impl::Items(const v1::ListItemsRequest& request,
                                   grpc::ServerWriter<v1::ListItemsResponse>* writer) const {
   ASSIGN_OR_RETURN(const InventoryScope scope, Scope(request.log(), request.as_of()));
-  const std::string& prefix = request.package_prefix();
+  const Store& store = *engine->store();
+  const ItemQuery query{.package = request.package(),
+                        .package_prefix = request.package_prefix(),
+                        .item_prefix = request.item_prefix(),
+                        .versions_max = std::max<uint64_t>(request.versions_max(), 1)};
   Answers<v1::ListItemsResponse> answers(writer, options);
-  const auto add = [&](const ItemInfo& item) {
-    const std::string& package = item.latest.package;
-    if (package.compare(0, prefix.size(), prefix) != 0) return package < prefix;
-    ToProto(item, answers.current()->add_items());
-    return answers.Added(package.size() + item.latest.item.size() + sizeof(Digest));
+  Status unreadable;
+  const auto add = [&](const ItemVersion& version) {
+    v1::ItemVersion* out = answers.current()->add_items();
+    ToProto(version, out);
+    if (request.with_payload()) {
+      auto record = ReadRecord(store, scope.log, version.index);
+      unreadable = record.status();
+      if (!record.ok()) return false;
+      out->set_payload(std::move(record->payload));
+    }
+    return answers.Added(version.package.size() + version.item.size() + sizeof(Digest) +
+                         out->payload().size());
   };
-  return answers.Finish(ForEachItem(*engine->store(), scope, std::string(), add));
+  const Status visited = ForEachVersion(store, scope, query, add);
+  return answers.Finish(unreadable.ok() ? visited : unreadable);
+}
+
+Status TenderService::Impl::Get(const v1::GetItemRequest& request,
+                                v1::GetItemResponse* response) const {
+  ASSIGN_OR_RETURN(const InventoryScope scope, Scope(request.log(), request.as_of()));
+  const Store& store = *engine->store();
+  ASSIGN_OR_RETURN(const ItemVersion version,
+                   FindItem(store, scope, request.package(), request.item()));
+  ASSIGN_OR_RETURN(Record record, ReadRecord(store, scope.log, version.index));
+  ToProto(version, response->mutable_item());
+  response->mutable_item()->set_payload(std::move(record.payload));
+  return Status::Ok();
 }
 
 TenderService::TenderService(Engine* engine, TenderServiceOptions options)
-    : impl_(std::make_unique<Impl>(engine, options)) {}
+    : impl_(std::make_unique<Impl>(engine, std::move(options))) {}
 
 TenderService::~TenderService() = default;
 

@@ -9,8 +9,11 @@
 #pragma once
 
 #include <cstddef>
+#include <functional>
 #include <memory>
+#include <string>
 
+#include "node/blob/tracker.h"
 #include "node/engine.h"
 
 namespace grpc {
@@ -22,6 +25,8 @@ namespace kembar {
 struct TenderServiceOptions {
   size_t entries_per_answer = 500;              // packages or items in one answer
   size_t bytes_per_answer = size_t{512} << 10;  // about; one entry may be larger
+  // What is known of a log's documents here; called from any thread. Empty: nothing is.
+  std::function<DocumentsHere(const std::string& log)> documents;
 };
 
 class TenderService {

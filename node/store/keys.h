@@ -10,7 +10,9 @@
 //   tree        LOG level offset             hash
 //   positions   LOG STR(source) position     last index of that source's batch
 //   items       LOG STR(package) STR(item) ~index   ItemVersion (codec.h)
-//   meta        0x00 name                    "format": decimal text, "node_uuid": text
+//   meta        0x00 name                    "format": decimal text, "node_uuid": text,
+//                                            "node_name": text, "born_us": decimal text,
+//                                            "peer:NAME": born_us in decimal, a blank, uuid
 //               LOG 'e'                      last index and root (codec.h)
 //               LOG 'h'                      HardState
 //               LOG 'c' index                control record's frame

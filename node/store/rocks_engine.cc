@@ -1,25 +1,25 @@
 // rocks_engine.cc — see rocks_engine.h.
 #include "node/store/rocks_engine.h"
 
-#include <fcntl.h>
 #include <rocksdb/cache.h>
 #include <rocksdb/convenience.h>
 #include <rocksdb/env.h>
+#include <rocksdb/file_checksum.h>
 #include <rocksdb/filter_policy.h>
+#include <rocksdb/listener.h>
 #include <rocksdb/options.h>
 #include <rocksdb/table.h>
 #include <rocksdb/write_batch.h>
 #include <sys/random.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <charconv>
-#include <cstdarg>
-#include <cstdio>
 #include <filesystem>
+#include <mutex>
 #include <system_error>
 
 #include "node/store/keys.h"
+#include "node/store/rocks_open.h"
 #include "node/store/wal_check.h"
 #include "replicator/base/bytes.h"
 #include "replicator/base/check.h"
@@ -29,30 +29,13 @@ namespace {
 
 namespace fs = std::filesystem;
 
+constexpr char kPartHint[] = "it was copied or restored in part; bring it back whole, or ";
+
 // Grows when an older program could no longer read the directory rightly.
 constexpr uint64_t kFormatMax = 1;
 
 constexpr std::array<const char*, kFamilyCount> kFamilyNames = {"meta",      "log",   "tree",
                                                                 "positions", "items", "quarantine"};
-
-// Takes the place of RocksDB's log file. That one lies in the data directory, and Debian's RocksDB,
-// which is built with its assertions, aborts when it writes to it on a full disk.
-class WarningLogger : public rocksdb::Logger {
- public:
-  explicit WarningLogger(std::function<void(std::string_view)> warn)
-      : Logger(rocksdb::WARN_LEVEL), warn_(std::move(warn)) {}
-  using Logger::Logv;
-  void Logv(const char* format, va_list arguments) override {
-    if (!warn_) return;
-    std::array<char, 1000> line;
-    const int size = std::vsnprintf(line.data(), line.size(), format, arguments);
-    if (size < 0) return;
-    warn_(std::string_view(line.data(), std::min(static_cast<size_t>(size), line.size() - 1)));
-  }
-
- private:
-  const std::function<void(std::string_view)> warn_;
-};
 
 rocksdb::DBOptions DatabaseOptions(const RocksOptions& options, bool create) {
   rocksdb::DBOptions db;
@@ -60,6 +43,7 @@ rocksdb::DBOptions DatabaseOptions(const RocksOptions& options, bool create) {
   db.create_missing_column_families = true;  // a creation may have been cut short
   db.paranoid_checks = true;
   db.track_and_verify_wals_in_manifest = true;
+  db.file_checksum_gen_factory = rocksdb::GetFileChecksumGenCrc32cFactory();
   // Recycled files are not compatible with a strict recovery: old writes stand behind the new ones.
   db.recycle_log_file_num = 0;
   // After a failure the store is closed; nothing may heal behind its back.
@@ -71,7 +55,7 @@ rocksdb::DBOptions DatabaseOptions(const RocksOptions& options, bool create) {
   db.max_background_jobs = 2;
   // Write back early and evenly, so that a flush does not delay the fsync of the write-ahead log.
   db.bytes_per_sync = 1 << 20;
-  db.info_log = std::make_shared<WarningLogger>(options.warn);
+  db.info_log = MakeWarningLogger(options.warn);
   db.stats_dump_period_sec = 0;
   db.stats_persist_period_sec = 0;
   return db;
@@ -108,58 +92,12 @@ rocksdb::ColumnFamilyOptions FamilyOptions(const RocksOptions& options,
   return family;
 }
 
-Status IoError(const std::string& doing, const std::error_code& error) {
-  Code code = error == std::errc::no_space_on_device ? Code::kFull : Code::kIo;
-  return {code, doing + ": " + error.message()};
-}
-
-// Makes the directory, and its entry in the one above durable.
-Status CreateDirectory(const std::string& dir) {
-  std::error_code error;
-  fs::create_directories(dir, error);
-  if (error) return IoError("create " + dir, error);
-  fs::path parent = fs::absolute(dir, error).lexically_normal().parent_path();
-  int fd = ::open(parent.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  if (fd < 0) return IoError("open " + parent.string(), {errno, std::generic_category()});
-  int failed = ::fsync(fd);
-  std::error_code why(errno, std::generic_category());
-  ::close(fd);
-  if (failed != 0) return IoError("fsync " + parent.string(), why);
-  return {};
-}
-
-// True for a store, false for a directory that never held one.
-Result<bool> HoldsStore(const std::string& dir) {
-  std::error_code error;
-  if (fs::exists(dir + "/CURRENT", error)) return true;
-  if (!fs::exists(dir, error)) return false;
-  for (const auto& entry : fs::directory_iterator(dir, error)) {
-    // RocksDB would start afresh beside the data that it no longer finds.
-    const auto extension = entry.path().extension();
-    if (extension == ".sst" || extension == ".log") {
-      return Status(Code::kCorrupt,
-                    "data directory " + dir + " holds data but its file CURRENT is missing",
-                    "it was copied or restored in part; bring it back whole, or give the node an "
-                    "empty directory and let it catch up from its peer");
-    }
-  }
-  if (error) return IoError("list " + dir, error);
-  return false;
-}
-
-// Whether another process (or another Open here) has the directory. RocksDB takes the same lock
-// when it opens; asking first keeps us from reading files that somebody is writing.
-Status CheckNotInUse(const std::string& dir) {
-  rocksdb::Env* env = rocksdb::Env::Default();
-  rocksdb::FileLock* lock = nullptr;
-  const std::string path = dir + "/LOCK";
-  if (!env->FileExists(path).ok()) return {};
-  if (rocksdb::Status s = env->LockFile(path, &lock); !s.ok()) {
-    return {
-        Code::kUnavailable, "data directory " + dir + " is in use by another node",
-        "one directory serves one kembard at a time; stop the other or choose another directory"};
-  }
-  return RocksEngine::Map(env->UnlockFile(lock), "unlock " + path);
+std::optional<int64_t> ParseNumber(const std::string& text) {
+  int64_t number = 0;
+  const char* end = text.data() + text.size();
+  auto [stop, error] = std::from_chars(text.data(), end, number);
+  if (error != std::errc() || stop != end) return std::nullopt;
+  return number;
 }
 
 std::string RandomUuid() {
@@ -173,6 +111,26 @@ std::string RandomUuid() {
 }
 
 }  // namespace
+
+// Keeps the first error that RocksDB meets when nobody is waiting for an answer.
+class BackgroundErrors : public rocksdb::EventListener {
+ public:
+  void OnBackgroundError(rocksdb::BackgroundErrorReason /*reason*/,
+                         rocksdb::Status* error) override {
+    std::lock_guard lock(mutex_);
+    if (first_.empty()) first_ = RocksEngine::Map(*error, "RocksDB in the background").ToString();
+  }
+  std::string first() const {
+    std::lock_guard lock(mutex_);
+    return first_;
+  }
+
+ private:
+  mutable std::mutex mutex_;
+  std::string first_;
+};
+
+std::string RocksEngine::BackgroundError() const { return background_->first(); }
 
 rocksdb::WalFilter::WalProcessingOption WalContinuity::LogRecordFound(
     unsigned long long /*log_number*/, const std::string& file, const rocksdb::WriteBatch& batch,
@@ -204,23 +162,48 @@ Status RocksEngine::Map(const rocksdb::Status& status, std::string_view doing) {
   } else if (status.IsInvalidArgument() || status.IsNotSupported()) {
     code = Code::kInternal;
   }
-  return {code, std::string(doing) + ": " + status.ToString()};
+  return {code, std::string(doing) + ": " + status.ToString(),
+          code == Code::kCorrupt ? kRebuildHint : ""};
 }
 
 Result<std::unique_ptr<RocksEngine>> RocksEngine::Open(const RocksOptions& options) {
   auto engine = std::unique_ptr<RocksEngine>(new RocksEngine(options.dir));
-  ASSIGN_OR_RETURN(const bool exists, HoldsStore(options.dir));
+  ASSIGN_OR_RETURN(const bool exists,
+                   HoldsDatabase(options.dir, std::string(kPartHint) + kRebuildHint));
   if (!exists) {
     if (!options.create_if_missing) {
       return Status(Code::kNotFound, "data directory " + options.dir + " holds no store",
                     "check the path; a new node's directory must be created explicitly");
     }
-    RETURN_IF_ERROR(CreateDirectory(options.dir));
+    RETURN_IF_ERROR(CreateDirectoryDurably(options.dir));
   }
-  RETURN_IF_ERROR(CheckNotInUse(options.dir));
+  RETURN_IF_ERROR(CheckDirectoryFree(options.dir));
   RETURN_IF_ERROR(engine->OpenDatabase(options).Prepend("open data directory " + options.dir));
-  RETURN_IF_ERROR(engine->CheckIdentity(!exists));
+  RETURN_IF_ERROR(engine->CheckIdentity(options, !exists));
   return engine;
+}
+
+// The lock is held over the renaming: nobody opens the directory meanwhile.
+Status RocksStore::MoveAside(const std::string& dir, const std::string& to) {
+  std::error_code error;
+  if (fs::is_symlink(dir, error)) {
+    return {Code::kInvalid, "data directory " + dir + " is a symbolic link",
+            "name the directory itself in node.data"};
+  }
+  if (!fs::is_directory(dir, error)) {
+    return {Code::kNotFound, "data directory " + dir + " does not exist",
+            "nothing is to be rebuilt; without --rebuild the node starts as an empty mirror"};
+  }
+  if (fs::exists(to, error)) return {Code::kExists, to + " is there already", "try again"};
+  RETURN_IF_ERROR(CheckDirectoryFree(dir));
+  rocksdb::Env* env = rocksdb::Env::Default();
+  rocksdb::FileLock* lock = nullptr;
+  RETURN_IF_ERROR(RocksEngine::Map(env->LockFile(dir + "/LOCK", &lock), "lock " + dir));
+  fs::rename(dir, to, error);
+  const Status unlocked = RocksEngine::Map(env->UnlockFile(lock), "unlock " + dir);
+  if (error) return FileError("rename " + dir + " to " + to, error);
+  RETURN_IF_ERROR(unlocked);
+  return SyncParentDirectory(to);
 }
 
 Status RocksEngine::OpenDatabase(const RocksOptions& options) {
@@ -231,9 +214,10 @@ Status RocksEngine::OpenDatabase(const RocksOptions& options) {
                         : rocksdb::WALRecoveryMode::kTolerateCorruptedTailRecords;
   const rocksdb::Status opened = TryOpen(options, mode);
   if (!continuity_->hole().empty()) {
-    return {Code::kCorrupt, continuity_->hole(),
-            "a write-ahead log file is missing or was restored from elsewhere; give the node an "
-            "empty directory and let it catch up from its peer"};
+    return {
+        Code::kCorrupt,
+        continuity_->hole() + ": a write-ahead log file is missing or was restored from elsewhere",
+        kRebuildHint};
   }
   return Map(opened, "RocksDB");
 }
@@ -243,6 +227,8 @@ rocksdb::Status RocksEngine::TryOpen(const RocksOptions& options, rocksdb::WALRe
   rocksdb::DBOptions db_options = DatabaseOptions(options, options.create_if_missing);
   db_options.wal_recovery_mode = mode;
   db_options.wal_filter = continuity_.get();
+  background_ = std::make_shared<BackgroundErrors>();
+  db_options.listeners.push_back(background_);
   std::vector<std::string> names = {rocksdb::kDefaultColumnFamilyName};
   names.insert(names.end(), kFamilyNames.begin(), kFamilyNames.end());
   if (fs::exists(dir_ + "/CURRENT")) {
@@ -268,25 +254,48 @@ rocksdb::Status RocksEngine::TryOpen(const RocksOptions& options, rocksdb::WALRe
   return s;
 }
 
-Status RocksEngine::CheckIdentity(bool is_new) {
+Status RocksEngine::CheckFormat(const std::string& format) const {
+  const std::optional<int64_t> number = ParseNumber(format);
+  if (!number || *number <= 0) {
+    return {Code::kCorrupt, "data directory " + dir_ + " has no readable format number",
+            kRebuildHint};
+  }
+  if (static_cast<uint64_t>(*number) > kFormatMax) {
+    return {Code::kInvalid,
+            "data directory " + dir_ + " has format " + format + ", this program knows up to " +
+                std::to_string(kFormatMax),
+            "a newer kembard wrote it; install that version again"};
+  }
+  return {};
+}
+
+// A directory from before names were kept takes the one it is opened under.
+Status RocksEngine::CheckName(const View& view, const RocksOptions& options) {
+  ASSIGN_OR_RETURN(const auto name, view.Get(Family::kMeta, keys::NodeKey("node_name")));
+  ASSIGN_OR_RETURN(const auto born, view.Get(Family::kMeta, keys::NodeKey("born_us")));
+  born_us_ = ParseNumber(born.value_or("0")).value_or(0);
+  if (options.node_name.empty() || name == options.node_name) return {};
+  if (name) {
+    return {
+        Code::kPrecondition,
+        "data directory " + dir_ + " belongs to node " + *name + ", not to " + options.node_name,
+        "set node.data to the directory of " + options.node_name +
+            ", or to an empty one; a node's name does not change"};
+  }
+  rocksdb::WriteOptions synced;
+  synced.sync = true;
+  return Map(db_->Put(synced, family(Family::kMeta), keys::NodeKey("node_name"), options.node_name),
+             "write the node's name into " + dir_);
+}
+
+Status RocksEngine::CheckIdentity(const RocksOptions& options, bool is_new) {
   const View view(*this);
   ASSIGN_OR_RETURN(const auto format, view.Get(Family::kMeta, keys::NodeKey("format")));
   ASSIGN_OR_RETURN(const auto uuid, view.Get(Family::kMeta, keys::NodeKey("node_uuid")));
   if (format && uuid) {
-    uint64_t number = 0;
-    const char* end = format->data() + format->size();
-    auto [stop, error] = std::from_chars(format->data(), end, number);
-    if (error != std::errc() || stop != end || number == 0) {
-      return {Code::kCorrupt, "data directory " + dir_ + " has no readable format number"};
-    }
-    if (number > kFormatMax) {
-      return {Code::kInvalid,
-              "data directory " + dir_ + " has format " + *format + ", this program knows up to " +
-                  std::to_string(kFormatMax),
-              "a newer kembard wrote it; install that version again"};
-    }
+    RETURN_IF_ERROR(CheckFormat(*format));
     node_uuid_ = *uuid;
-    return {};
+    return CheckName(view, options);
   }
   // A creation that was cut short left an empty database; identity is its first write.
   PrefixScan any(view, Family::kMeta, "");
@@ -297,9 +306,15 @@ Status RocksEngine::CheckIdentity(bool is_new) {
             "it belongs to another program, or files are missing"};
   }
   node_uuid_ = RandomUuid();
+  born_us_ = options.now_us;
   rocksdb::WriteBatch batch;
-  batch.Put(family(Family::kMeta), keys::NodeKey("format"), std::to_string(kFormatMax));
-  batch.Put(family(Family::kMeta), keys::NodeKey("node_uuid"), node_uuid_);
+  const auto put = [&](const char* name, const std::string& value) {
+    batch.Put(family(Family::kMeta), keys::NodeKey(name), value);
+  };
+  put("format", std::to_string(kFormatMax));
+  put("node_uuid", node_uuid_);
+  put("born_us", std::to_string(born_us_));
+  if (!options.node_name.empty()) put("node_name", options.node_name);
   rocksdb::WriteOptions write_options;
   write_options.sync = true;
   return Map(db_->Write(write_options, &batch), "write the identity of " + dir_);

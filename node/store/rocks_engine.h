@@ -40,6 +40,9 @@ class WalContinuity : public rocksdb::WalFilter {
   std::string hole_;
 };
 
+class BackgroundErrors;
+class View;
+
 class RocksEngine {
  public:
   static Result<std::unique_ptr<RocksEngine>> Open(const RocksOptions& options);
@@ -51,6 +54,8 @@ class RocksEngine {
   rocksdb::ColumnFamilyHandle* family(Family f) const { return families_[static_cast<size_t>(f)]; }
   const std::string& dir() const { return dir_; }
   const std::string& node_uuid() const { return node_uuid_; }
+  int64_t born_us() const { return born_us_; }
+  std::string BackgroundError() const;
 
   // Our Status for RocksDB's, saying what was being done.
   static Status Map(const rocksdb::Status& status, std::string_view doing);
@@ -59,14 +64,18 @@ class RocksEngine {
   explicit RocksEngine(std::string dir) : dir_(std::move(dir)) {}
   Status OpenDatabase(const RocksOptions& options);
   rocksdb::Status TryOpen(const RocksOptions& options, rocksdb::WALRecoveryMode mode);
-  Status CheckIdentity(bool is_new);
+  Status CheckIdentity(const RocksOptions& options, bool is_new);
+  Status CheckFormat(const std::string& format) const;
+  Status CheckName(const View& view, const RocksOptions& options);
 
   const std::string dir_;
   std::unique_ptr<WalContinuity> continuity_;  // outlives db_
+  std::shared_ptr<BackgroundErrors> background_;
   std::unique_ptr<rocksdb::DB> db_;
   std::vector<rocksdb::ColumnFamilyHandle*> all_handles_;
   std::array<rocksdb::ColumnFamilyHandle*, kFamilyCount> families_{};
   std::string node_uuid_;
+  int64_t born_us_ = 0;
 };
 
 // One moment of the database: everything read through a View is of that moment.

@@ -1,21 +1,26 @@
 // rocks_store.cc — see rocks_store.h.
 #include "node/store/rocks_store.h"
 
-#include <sys/statvfs.h>
-
 #include <algorithm>
 #include <cerrno>
+#include <charconv>
 #include <filesystem>
 #include <system_error>
 
 #include "node/store/codec.h"
 #include "node/store/keys.h"
 #include "node/store/rocks_engine.h"
+#include "node/store/rocks_open.h"
 #include "node/store/view.h"
 #include "node/store/writer.h"
 #include "replicator/base/bytes.h"
 
 namespace kembar {
+namespace {
+
+const std::string kPeerPrefix = "peer:";
+
+}  // namespace
 
 RocksStore::RocksStore(std::unique_ptr<RocksEngine> engine, size_t quarantine_chunk_bytes)
     : engine_(std::move(engine)),
@@ -30,6 +35,51 @@ Result<std::unique_ptr<RocksStore>> RocksStore::Open(const RocksOptions& options
 }
 
 const std::string& RocksStore::node_uuid() const { return engine_->node_uuid(); }
+
+int64_t RocksStore::born_us() const { return engine_->born_us(); }
+
+Status RocksStore::CheckFiles() const {
+  rocksdb::ReadOptions options;
+  options.fill_cache = false;
+  options.readahead_size = size_t{1} << 20;
+  // The first knows every byte of a file, but only of files written since there are such sums.
+  RETURN_IF_ERROR(RocksEngine::Map(engine_->db()->VerifyFileChecksums(options),
+                                   "check the files of " + engine_->dir()));
+  return RocksEngine::Map(engine_->db()->VerifyChecksum(options),
+                          "check the blocks of " + engine_->dir());
+}
+
+std::string RocksStore::BackgroundError() const { return engine_->BackgroundError(); }
+
+Result<std::map<std::string, PeerIdentity>> RocksStore::Peers() const {
+  std::map<std::string, PeerIdentity> peers;
+  const View view(*engine_);
+  const std::string prefix = keys::NodeKey(kPeerPrefix);
+  PrefixScan scan(view, Family::kMeta, prefix);
+  for (scan.SeekToFirst(); scan.Valid(); scan.Next()) {
+    const std::string_view value = scan.value();
+    const size_t blank = value.find(' ');
+    PeerIdentity identity;
+    const auto [stop, error] = std::from_chars(
+        value.data(), value.data() + std::min(blank, value.size()), identity.born_us);
+    if (blank == std::string_view::npos || error != std::errc() || stop != value.data() + blank) {
+      return Status(Code::kCorrupt, "the identity of a peer is malformed", kRebuildHint);
+    }
+    identity.uuid = value.substr(blank + 1);
+    peers.emplace(scan.key().substr(prefix.size()), std::move(identity));
+  }
+  RETURN_IF_ERROR(scan.status());
+  return peers;
+}
+
+Status RocksStore::SavePeer(const std::string& name, const PeerIdentity& identity) {
+  rocksdb::WriteOptions synced;
+  synced.sync = true;
+  return RocksEngine::Map(
+      engine_->db()->Put(synced, engine_->family(Family::kMeta), keys::NodeKey(kPeerPrefix + name),
+                         std::to_string(identity.born_us) + " " + identity.uuid),
+      "write the identity of peer " + name);
+}
 
 Status RocksStore::Write(std::span<const LogWrite> writes) { return writer_->Write(writes); }
 
@@ -183,14 +233,7 @@ Result<std::vector<std::string>> RocksStore::QuarantinedFrames(const std::string
   return frames;
 }
 
-Result<uint64_t> RocksStore::FreeBytes() const {
-  struct statvfs space {};
-  if (::statvfs(engine_->dir().c_str(), &space) != 0) {
-    return Status(Code::kIo, "statvfs " + engine_->dir() + ": " +
-                                 std::error_code(errno, std::generic_category()).message());
-  }
-  return uint64_t{space.f_bavail} * space.f_frsize;
-}
+Result<uint64_t> RocksStore::FreeBytes() const { return FreeBytesAt(engine_->dir()); }
 
 RocksStats RocksStore::Stats() const {
   RocksStats stats;

@@ -12,6 +12,7 @@
 #pragma once
 
 #include <functional>
+#include <map>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -21,9 +22,17 @@
 
 namespace kembar {
 
+// What the operator can do about a damaged data directory; the hint of every kCorrupt from here.
+inline constexpr char kRebuildHint[] =
+    "stop the node and start it once with kembard --config FILE --rebuild: the directory is kept "
+    "aside and everything is fetched from the other site";
+
 struct RocksOptions {
   std::string dir;
   bool create_if_missing = false;
+  // The node that the directory belongs to: remembered when it is made, refused when it is another.
+  std::string node_name;  // empty: not looked at
+  int64_t now_us = 0;     // wall clock, for born_us of a new directory
   size_t block_cache_bytes = size_t{64} << 20;
   size_t write_buffer_bytes = size_t{128} << 20;  // over all logs together
   // A truncation that quarantines more than this copies ahead in pieces of this size.
@@ -39,13 +48,20 @@ struct RocksStats {
   uint64_t disk_bytes = 0;   // size of all files in the directory
 };
 
+// Another node's data directory, as it has introduced itself.
+struct PeerIdentity {
+  std::string uuid;
+  int64_t born_us = 0;  // wall clock when it was made; 0: not known
+  bool operator==(const PeerIdentity&) const = default;
+};
+
 class RocksEngine;
 class RocksWriter;
 
 class RocksStore final : public Store {
  public:
   // kNotFound: no store there and not to be created. kUnavailable: in use. kCorrupt: see above.
-  // kInvalid: a newer format.
+  // kInvalid: a newer format. kPrecondition: another node's directory.
   static Result<std::unique_ptr<RocksStore>> Open(const RocksOptions& options);
   ~RocksStore() override;
 
@@ -65,6 +81,21 @@ class RocksStore final : public Store {
                                                      uint64_t from,
                                                      size_t bytes_max) const override;
   const std::string& node_uuid() const override;
+  int64_t born_us() const;  // when the directory was made; 0: before this was recorded
+
+  // Identities of other nodes, by name. Any thread, also during a Write.
+  Result<std::map<std::string, PeerIdentity>> Peers() const;
+  Status SavePeer(const std::string& name, const PeerIdentity& identity);
+
+  // Reads every file of the store from disk and compares it with the checksum it was written with,
+  // so that damage shows also where no record lies. kCorrupt names the file.
+  Status CheckFiles() const;
+  // What went wrong behind the writes (compaction, flush); empty: nothing. The store then takes no
+  // more writes.
+  std::string BackgroundError() const;
+
+  // Renames the data directory `dir` to `to`, which must not exist, durably. kUnavailable: in use.
+  static Status MoveAside(const std::string& dir, const std::string& to);
 
   // What the file system still has for this directory, without the part reserved for root.
   Result<uint64_t> FreeBytes() const;

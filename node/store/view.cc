@@ -8,7 +8,8 @@ namespace kembar {
 
 Status CorruptAt(const std::string& log, uint64_t index, std::string_view what) {
   return {Code::kCorrupt,
-          "log " + log + " index " + std::to_string(index) + ": " + std::string(what)};
+          "log " + log + " index " + std::to_string(index) + ": " + std::string(what),
+          kRebuildHint};
 }
 
 Result<LogEnd> ReadEnd(const View& view, const std::string& log) {
@@ -27,8 +28,9 @@ Result<Digest> ReadTreeNode(const View& view, const std::string& log, const LogE
     return Status(Code::kNotFound, place + ": the log ends before it");
   }
   ASSIGN_OR_RETURN(const auto value, view.Get(Family::kTree, keys::TreeKey(log, level, offset)));
-  if (!value) return Status(Code::kCorrupt, place + " is missing");
-  if (value->size() != sizeof(Digest)) return Status(Code::kCorrupt, place + " is malformed");
+  if (!value) return Status(Code::kCorrupt, place + " is missing", kRebuildHint);
+  if (value->size() != sizeof(Digest))
+    return Status(Code::kCorrupt, place + " is malformed", kRebuildHint);
   return DigestFromBytes(*value);
 }
 

@@ -9,6 +9,7 @@
 #include <string_view>
 #include <system_error>
 
+#include "node/store/rocks_store.h"
 #include "replicator/base/bytes.h"
 
 namespace kembar {
@@ -145,12 +146,11 @@ Result<WalState> CheckWal(const std::string& path, bool is_last) {
   if (file.bad()) return Status(Code::kIo, "read " + path + " failed");
   if (!scanner.damaged() || scanner.only_zeros()) return WalState::kClean;
   if (is_last && scanner.torn()) return WalState::kTorn;
-  return Status(
-      Code::kCorrupt,
-      "write-ahead log " + path + " is damaged at byte " + std::to_string(scanner.damaged_at()) +
-          ", and not as a torn last write would be",
-      "check the disk; keep this directory for inspection, give the node an empty one and "
-      "let it catch up from its peer");
+  return Status(Code::kCorrupt,
+                "write-ahead log " + path + " is damaged at byte " +
+                    std::to_string(scanner.damaged_at()) +
+                    ", and not as a torn last write would be",
+                std::string("check the disk, then ") + kRebuildHint);
 }
 
 Result<WalState> CheckWals(const std::string& dir) {

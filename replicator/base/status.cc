@@ -22,6 +22,7 @@ std::string_view CodeName(Code code) {
     case Code::kCancelled: return "cancelled";
     case Code::kIo: return "io";
     case Code::kUnimplemented: return "unimplemented";
+    case Code::kPrecondition: return "precondition";
     case Code::kInternal: return "internal";
   }
   return "unknown";

@@ -35,6 +35,7 @@ enum class Code : uint8_t {
   kCancelled,      // the caller went away or the node is stopping
   kIo,             // the operating system or the store failed
   kUnimplemented,  // the other side does not know this request
+  kPrecondition,   // the state of things here forbids it; the message says what
   kInternal,       // should not happen, yet did; a bug report is due
 };
 

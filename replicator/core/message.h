@@ -53,6 +53,7 @@ struct Entries {
   SharedBatch batch;  // never null, never empty
   EpochHistory history;
   uint64_t commit_index = 0;
+  bool catch_up = false;  // read back from disk; not told to the peer: links send these last
 };
 
 struct Ack {

@@ -60,7 +60,8 @@ void Replica::Reload(Recovered recovered) {
   durable_index_ = last_index_;
   durable_root_ = frontier_.Root();
   verified_index_ = 0;
-  CHECK(commit_index_ <= last_batch_end_);
+  // A repair may cut through a batch that was committed whole.
+  commit_index_ = std::min(commit_index_, last_batch_end_);
   batch_ends_.clear();
   if (last_batch_end_ > commit_index_) batch_ends_.push_back(last_batch_end_);
 }
@@ -98,6 +99,7 @@ void Replica::Step(Event event, Now now, Actions* out) {
                  },
                  [&](ChangeConfig& e) { OnChangeConfig(std::move(e), now, out); },
                  [&](AppendNote& e) { OnNote(std::move(e), now, out); },
+                 [&](RepairRequest& e) { OnRepair(e, now, out); },
              },
              event);
 }
@@ -229,6 +231,8 @@ void Replica::Answer(Ticket ticket, Status status, Actions* out) {
 void Replica::ApplyFrame(std::string_view frame, const FrameHeader& header) {
   CHECK(header.index == last_index_ + 1 && frontier_.size() >= header.index);
   last_index_ = header.index;
+  ++met_records_;
+  met_bytes_ += frame.size();
   if (!header.source.empty()) {
     positions_[std::string(header.source)] = {header.position, header.index};
   }
@@ -292,6 +296,7 @@ FenceAnswer Replica::MakeFenceAnswer() const {
   answer.must_reach = hard_.must_reach;
   answer.config_index = control_index_;
   answer.control = control_;
+  answer.alarm = hard_.alarm;
   return answer;
 }
 
@@ -329,6 +334,7 @@ ReplicaStatus Replica::status(Now now) const {
                        .commit_index = peer.commit,
                        .level_ms_ago = ago(peer.level_ms),
                        .contact_ms_ago = ago(peer.contact_ms),
+                       .lag_bytes = LagBytes(peer.match),
                        .trouble = peer.trouble});
   }
   return s;

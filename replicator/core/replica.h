@@ -112,9 +112,17 @@ struct AppendNote {
   std::string text;
 };  // an operator's act, kept in the log
 
+// Ends an alarm in favour of the reigning primary's log: what differs here goes to quarantine, and
+// the node catches up. On a mirror with an alarm that hears its primary.
+struct RepairRequest {
+  Ticket ticket = 0;
+  std::string actor;
+  std::string reason;
+};
+
 using Event = std::variant<AppendRequest, Connected, Disconnected, Received, Persisted, ReadDone,
                            Tick, DiskSpace, CreateLog, FenceRequest, PromoteRequest, PauseAppends,
-                           ResumeAppends, ChangeConfig, AppendNote>;
+                           ResumeAppends, ChangeConfig, AppendNote, RepairRequest>;
 
 // ---- Actions -----------------------------------------------------------------------------------
 
@@ -148,14 +156,19 @@ struct FenceAnswer {
   uint64_t must_reach = 0;
   uint64_t config_index = 0;
   ControlState control;  // the latest this node holds
+  std::string alarm;     // why its log is stopped; empty: it is not
 };
 struct Reply {
   Ticket ticket = 0;
   Status status;
-  uint64_t index = 0;  // append: last index of the batch. promote, create: the EpochStart
+  // append: last index of the batch. promote, create: the EpochStart. repair: the first record
+  // that went, or the one behind the last if none had to go
+  uint64_t index = 0;
   uint64_t epoch = 0;
-  bool duplicate = false;  // append: it was there already; index 0 means: ask FindPosition
-  uint32_t sites = 0;      // append: how many sites hold it durably now
+  bool duplicate = false;    // append: it was there already; index 0 means: ask FindPosition
+  uint32_t sites = 0;        // append: how many sites hold it durably now
+  uint64_t quarantined = 0;  // repair: how many records
+  std::string primary;       // repair: whose log is followed
   std::optional<FenceAnswer> fence;
 };
 using Action = std::variant<Persist, Send, ReadAndSend, Reply>;
@@ -176,6 +189,9 @@ struct PeerStatus {
   uint64_t commit_index = 0;
   int64_t level_ms_ago = -1;  // since it last held everything; -1: never in this reign
   int64_t contact_ms_ago = -1;
+  // What it does not hold yet. Exact where that is still in memory here; for what is older, an
+  // estimate from the average record that this node has written or read since it started.
+  uint64_t lag_bytes = 0;
   std::string trouble;  // divergence and the like; empty: none
 };
 
@@ -323,6 +339,7 @@ class Replica {
   void Ship(const std::string& name, Peer* peer, Now now, Actions* out);
   SharedBatch FindInTail(uint64_t first_index) const;
   void TrimTail();
+  uint64_t LagBytes(uint64_t match) const;
   void AdvanceCommit(Actions* out);
   bool ChangeIsOpen() const;
   uint64_t HeldByQuorum(const Config& config) const;
@@ -352,7 +369,7 @@ class Replica {
   void OnOverlap(const std::string& from, const Entries& entries, Now now, Actions* out);
   void Truncate(uint64_t after, const std::string& origin, std::optional<Event> again, Now now,
                 Actions* out);
-  void RaiseAlarm(const std::string& text, Actions* out);
+  void RaiseAlarm(const std::string& text, uint64_t first_differing, Actions* out);
   void SendPosition(const std::string& to, uint64_t seq, Actions* out);
   LogState MirrorState(Now now) const;
 
@@ -365,6 +382,8 @@ class Replica {
   void OnPause(const PauseAppends& order, Now now, Actions* out);
   void OnChangeConfig(ChangeConfig order, Now now, Actions* out);
   void OnNote(AppendNote order, Now now, Actions* out);
+  void OnRepair(const RepairRequest& order, Now now, Actions* out);
+  Status CheckRepair(Now now) const;
 
   // Constant after construction.
   const ReplicaOptions options_;
@@ -411,6 +430,8 @@ class Replica {
   Digest turn_prev_root_{};
   std::deque<SharedBatch> tail_;
   size_t tail_bytes_ = 0;
+  uint64_t met_records_ = 0;  // written or read since the start; for their average size
+  uint64_t met_bytes_ = 0;
   uint64_t next_seq_ = 1;
   int64_t last_heartbeat_ms_ = 0;
   int64_t paused_until_ms_ = 0;
@@ -423,7 +444,10 @@ class Replica {
   int64_t following_contact_ms_ = -1;
   int64_t following_level_ms_ = -1;
   uint64_t following_last_index_ = 0;
-  uint64_t verified_index_ = 0;  // up to here the log is known to equal the primary's
+  uint64_t following_commit_index_ = 0;
+  uint64_t following_acked_ = 0;    // what it remembers us to have acknowledged
+  EpochHistory following_history_;  // empty: it has not told
+  uint64_t verified_index_ = 0;     // up to here the log is known to equal the primary's
   std::string trouble_;
 };
 

@@ -70,12 +70,16 @@ Status Replica::CheckPromote(const PromoteRequest& order) const {
         "fail over again: a reign begins once"};
   }
   if (log_uuid_.empty()) {
-    return {Code::kInvalid, who + " holds nothing of log " + options_.log,
+    return {Code::kPrecondition, who + " holds nothing of log " + options_.log,
             "fail over to a node that holds the log"};
   }
-  if (!hard_.alarm.empty()) return {Code::kDiverged, who + " is stopped: " + hard_.alarm};
+  // Two logs contradict each other. Only an operator can say which one is the truth.
+  if (!hard_.alarm.empty() && !order.state.lossy) {
+    return {Code::kPrecondition, who + " is stopped: " + hard_.alarm,
+            "fail over to another node, or take this node's log for the truth with --accept-loss"};
+  }
   if (hard_.must_reach > durable_index_ && !order.state.lossy) {
-    return {Code::kInvalid,
+    return {Code::kPrecondition,
             who + " once acknowledged record " + std::to_string(hard_.must_reach) +
                 " and now holds " + std::to_string(durable_index_),
             "fail over to a node that holds more, or accept the loss with --accept-loss"};
@@ -182,6 +186,61 @@ void Replica::OnNote(AppendNote order, Now now, Actions* out) {
   AddRecord(Record{.kind = RecordKind::kNote, .item = "note", .payload = std::move(order.text)},
             now);
   WaitForCommit(last_index_, {.ticket = order.ticket, .answer_index = last_index_}, out);
+}
+
+Status Replica::CheckRepair(Now now) const {
+  RETURN_IF_ERROR(stopped_);
+  const std::string who = "node " + options_.self;
+  if (is_primary()) {
+    return {
+        Code::kPrecondition,
+        who + " is the primary of log " + options_.log + ": its log is what the others repair to",
+        "to take another node's log for the truth: kembarctl failover --to NAME --accept-loss"};
+  }
+  if (hard_.alarm.empty()) {
+    return {Code::kPrecondition,
+            who + " has no alarm in log " + options_.log + ": there is nothing to repair",
+            "for a damaged disk, restart the node with kembard --config FILE --rebuild"};
+  }
+  const bool heard = following_epoch_ != 0 && following_epoch_ == hard_.promised_epoch &&
+                     following_contact_ms_ >= 0 && !following_history_.entries().empty() &&
+                     now.mono_ms - following_contact_ms_ <= options_.silence_ms;
+  if (!heard) {
+    return {Code::kUnavailable, who + " hears no primary of log " + options_.log,
+            "bring the primary back, or fail over, and repair then"};
+  }
+  if (recovering_ || durable_index_ < last_index_) {
+    return {Code::kUnavailable, who + " is still writing", "try again"};
+  }
+  return {};
+}
+
+// Where the first differing record is known, what stands before it stays; the ordinary way of
+// rejoining then proves by roots that it is equal, or raises the alarm again. Committed records may
+// go too: that the primary's log is the truth is the operator's decision.
+void Replica::OnRepair(const RepairRequest& order, Now now, Actions* out) {
+  if (Status status = CheckRepair(now); !status.ok()) {
+    return Answer(order.ticket, std::move(status), out);
+  }
+  uint64_t after = hard_.alarm_index == 0 ? 0 : std::min(hard_.alarm_index - 1, last_index_);
+  after = std::min(after, EpochHistory::CommonIndex(history_, last_index_, following_history_,
+                                                    following_last_index_));
+  const std::string origin =
+      "repair to the log of " + following_ + " epoch " + EpochText(following_epoch_) + " by " +
+      order.actor + (order.reason.empty() ? "" : ": " + order.reason) + " (" + hard_.alarm + ")";
+  // What the primary has committed must be here again before this node counts as a witness or may
+  // reign; what it had acknowledged of another history no longer binds.
+  hard_.must_reach = std::max(following_commit_index_, following_acked_);
+  hard_.alarm.clear();
+  hard_.alarm_index = 0;
+  Reply reply{.ticket = order.ticket,
+              .index = after + 1,
+              .epoch = following_epoch_,
+              .quarantined = last_index_ - after,
+              .primary = following_};
+  if (after == last_index_) return PersistHard({.reply = std::move(reply)}, out);
+  Truncate(after, origin, std::nullopt, now, out);
+  pending_.back().reply = std::move(reply);
 }
 
 }  // namespace kembar

@@ -50,7 +50,8 @@ bool Replica::Follow(const std::string& from, const Reign& reign, const Message&
     following_epoch_ = reign.epoch;
     following_ = reign.primary;
     following_level_ms_ = -1;
-    following_last_index_ = 0;
+    following_last_index_ = following_commit_index_ = following_acked_ = 0;
+    following_history_ = EpochHistory();
     verified_index_ = 0;
     trouble_.clear();
   }
@@ -64,9 +65,12 @@ void Replica::OnHeartbeat(const std::string& from, const Heartbeat& heartbeat, N
   if (!Follow(from, reign, heartbeat, now, out)) return;
   following_address_ = heartbeat.primary_address;
   following_last_index_ = std::max(following_last_index_, heartbeat.last_index);
+  following_commit_index_ = std::max(following_commit_index_, heartbeat.commit_index);
+  following_acked_ = std::max(following_acked_, heartbeat.peer_acked);
+  following_history_ = heartbeat.history;
   if (!hard_.alarm.empty()) {
     out->push_back(Send{from, Refusal{Refusal::Why::kDiverged, hard_.promised_epoch,
-                                      hard_.promised_to, 0, hard_.alarm}});
+                                      hard_.promised_to, hard_.alarm_index, hard_.alarm}});
     return;
   }
   Position position;
@@ -135,7 +139,7 @@ void Replica::OnEntries(const std::string& from, const Entries& entries, Now now
       RaiseAlarm("primary " + entries.primary + " epoch " + EpochText(entries.epoch) +
                      " lacks committed records " + std::to_string(common + 1) + " to " +
                      std::to_string(commit_index_) + "; refused to cut them off",
-                 out);
+                 common + 1, out);
     } else {
       Truncate(common, "replaced by " + entries.primary + " epoch " + EpochText(entries.epoch),
                Received{from, entries}, now, out);
@@ -201,6 +205,7 @@ void Replica::AppendEntries(const std::string& from, const Entries& entries, Act
     SendPosition(from, 0, out);
     return;
   }
+  trouble_.clear();
   frontier_ = std::move(after);
   for (size_t i = 0; i < headers.size(); ++i) ApplyFrame(fresh->frames[i], headers[i]);
   fresh->root = batch.root;
@@ -225,8 +230,9 @@ void Replica::Truncate(uint64_t after, const std::string& origin, std::optional<
                out);
 }
 
-void Replica::RaiseAlarm(const std::string& text, Actions* out) {
+void Replica::RaiseAlarm(const std::string& text, uint64_t first_differing, Actions* out) {
   hard_.alarm = text;
+  hard_.alarm_index = first_differing;
   PersistHard({}, out);
 }
 

@@ -211,7 +211,14 @@ void Replica::OnPosition(const std::string& from, const Position& position, Now 
     peer->trouble = "holds another log by this name (identity " + position.log_uuid + ")";
     return;
   }
-  if (position.busy || peer->state == Peer::State::kDiverged) return;
+  if (position.busy) return;
+  if (peer->state == Peer::State::kDiverged) {
+    // A mirror with an alarm refuses; this one answers. It was repaired, or our word that it
+    // differs was lost: look again. (What it said before it could hear that says nothing.)
+    if (position.seq < peer->probe_seq) return;
+    ResetPeer(peer, now);
+    peer->match = 0;
+  }
   if (peer->state == Peer::State::kProbe) {
     OnProbeAnswer(from, peer, position, now, out);
     return;
@@ -297,6 +304,7 @@ void Replica::Bisect(const std::string& from, Peer* peer, Now now, Actions* out)
                            " differ from record " + std::to_string(peer->differ_above) +
                            " on, though they should be equal there";
   peer->state = Peer::State::kDiverged;
+  peer->probe_seq = next_seq_;
   peer->trouble = text;
   out->push_back(Send{
       from, Refusal{Refusal::Why::kDiverged, epoch_, options_.self, peer->differ_above, text}});
@@ -339,12 +347,15 @@ void Replica::OnRefusal(const std::string& from, const Refusal& refusal, Actions
     auto it = peers_.find(from);
     if (it == peers_.end()) return;
     it->second.trouble = refusal.text;
-    if (refusal.why == Refusal::Why::kDiverged) it->second.state = Peer::State::kDiverged;
+    if (refusal.why == Refusal::Why::kDiverged) {
+      it->second.state = Peer::State::kDiverged;
+      it->second.probe_seq = next_seq_;
+    }
     return;
   }
   if (refusal.why == Refusal::Why::kDiverged && from == following_ &&
       refusal.promised_epoch == following_epoch_ && hard_.alarm.empty()) {
-    RaiseAlarm(refusal.text, out);
+    RaiseAlarm(refusal.text, refusal.index, out);
   }
 }
 
@@ -377,6 +388,7 @@ void Replica::Ship(const std::string& name, Peer* peer, Now now, Actions* out) {
     }
     if (peer->next > to) return;  // inside a batch that is not durable yet
     peer->reading = true;
+    entries.catch_up = true;
     out->push_back(ReadAndSend{.peer = name,
                                .session = peer->session,
                                .first_index = peer->next,
@@ -397,6 +409,8 @@ void Replica::OnReadDone(const ReadDone& done, Now now) {
     return;
   }
   if (done.last_index < peer.next) return;  // acknowledged meanwhile
+  met_records_ += done.last_index + 1 - peer.next;
+  met_bytes_ += done.bytes;
   peer.next = done.last_index + 1;
   peer.inflight.emplace_back(done.last_index, done.bytes);
   peer.inflight_bytes += done.bytes;
@@ -417,6 +431,29 @@ void Replica::TrimTail() {
     tail_bytes_ -= tail_.front()->bytes;
     tail_.pop_front();
   }
+}
+
+uint64_t Replica::LagBytes(uint64_t match) const {
+  if (match >= last_index_) return 0;
+  uint64_t bytes = 0;
+  uint64_t counted_from = last_index_ + 1;  // `bytes` covers this record and what follows
+  auto add = [&](const std::vector<std::string>& frames) {
+    for (size_t i = frames.size(); i > 0 && counted_from > match + 1; --i, --counted_from) {
+      bytes += frames[i - 1].size();
+    }
+  };
+  add(turn_frames_);
+  for (auto batch = tail_.rbegin(); batch != tail_.rend(); ++batch) {
+    if (counted_from <= match + 1) break;
+    if ((*batch)->first_index > match) {
+      bytes += (*batch)->bytes;
+      counted_from = (*batch)->first_index;
+    } else {
+      add((*batch)->frames);
+    }
+  }
+  const uint64_t older = counted_from - (match + 1);
+  return bytes + older * (met_bytes_ / std::max<uint64_t>(met_records_, 1));
 }
 
 // ---- Commit ------------------------------------------------------------------------------------
@@ -484,9 +521,8 @@ uint32_t Replica::ConnectedMirrors(Now now) const {
 LogState Replica::PrimaryState(Now now) const {
   if (!stopped_.ok()) return LogState::kStalled;
   const Config& config = control_.config;
-  const uint32_t mirrors = static_cast<uint32_t>(config.members.size()) - 1;
-  const uint32_t wanted = std::max(1U, std::min(config.sync_mirrors, mirrors));
-  const bool alone = config.solo || mirrors == 0;
+  const uint32_t wanted = std::max(1U, config.MirrorsOfQuorum());
+  const bool alone = config.solo || config.members.size() == 1;
   if (alone) return LogState::kSolo;
   if (LevelMirrors(now, options_.silence_ms) >= wanted) return LogState::kProtected;
   if (ConnectedMirrors(now) >= wanted) return LogState::kCatchingUp;

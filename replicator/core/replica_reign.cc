@@ -16,6 +16,8 @@ void Replica::BecomePrimary(uint64_t epoch, ControlState state, Ticket ticket, N
   hard_.seen_epoch = std::max(hard_.seen_epoch, epoch);
   hard_.acked_by.clear();
   hard_.must_reach = 0;  // what was missing is now accepted as lost
+  hard_.alarm.clear();   // and this log as the truth
+  hard_.alarm_index = 0;
   following_epoch_ = 0;
   following_.clear();
   following_address_.clear();

@@ -378,6 +378,32 @@ void MemoryStore::Wipe() {
   node_uuid_ = first_uuid_ + "-" + std::to_string(++wipes_ + 1);
 }
 
+class MemoryStore::Image {
+ public:
+  Image(LogMap logs, std::string node_uuid)
+      : logs_(std::move(logs)), node_uuid_(std::move(node_uuid)) {}
+  const LogMap& logs() const { return logs_; }
+  const std::string& node_uuid() const { return node_uuid_; }
+
+ private:
+  const LogMap logs_;
+  const std::string node_uuid_;
+};
+
+std::shared_ptr<const MemoryStore::Image> MemoryStore::Save() const {
+  std::lock_guard lock(mutex_);
+  return std::make_shared<const Image>(*durable_, node_uuid_);
+}
+
+void MemoryStore::Restore(const Image& image) {
+  std::lock_guard lock(mutex_);
+  CHECK(held_.empty());
+  *now_ = image.logs();
+  *durable_ = image.logs();
+  node_uuid_ = image.node_uuid();
+  failed_ = Status::Ok();
+}
+
 bool MemoryStore::CorruptFrame(const std::string& log, uint64_t index) {
   std::lock_guard lock(mutex_);
   auto found = now_->find(log);

@@ -51,6 +51,11 @@ class MemoryStore : public Store {
                                   // process writes again, so FailWrites ends too
   void FailWrites(Status error);  // every later Write fails, as after a failed fsync
   void Wipe();                    // a new disk: everything is gone, the identity too
+  // What is durable now, to be put back later, as with a disk image or an old disk. The identity is
+  // the one that it was saved with.
+  class Image;
+  std::shared_ptr<const Image> Save() const;
+  void Restore(const Image& image);  // only after a Crash: nothing is held
   // Flips a bit of a stored frame, as a bad disk does. Returns false if there is no such record.
   bool CorruptFrame(const std::string& log, uint64_t index);
 

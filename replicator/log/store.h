@@ -36,6 +36,7 @@ struct HardState {
   uint64_t commit_index = 0;    // a lower bound, written along with other changes
   uint64_t must_reach = 0;      // what this node once acknowledged, as a peer remembers it
   std::string alarm;            // why the log stopped here (divergence), empty if it did not
+  uint64_t alarm_index = 0;     // the first record that differs from the primary's; 0: not known
   std::map<std::string, uint64_t> acked_by;  // last acknowledged index of each peer
   bool operator==(const HardState&) const = default;
 };

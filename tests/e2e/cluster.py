@@ -103,44 +103,33 @@ def run(*args, seconds=60, env=None):
     return Outcome(args, done)
 
 
-class Node:
-    """One kembard with its configuration and data directory."""
+class Daemon:
+    """A program of ours that runs on, with its folder, log and HTTP port."""
+
+    PROGRAM = ""
 
     def __init__(self, name, folder):
         self.name, self.folder = name, folder
-        self.port, self.http_port = free_port(), free_port()
-        self.address = f"127.0.0.1:{self.port}"
+        self.http_port = free_port()
         self.http = f"http://127.0.0.1:{self.http_port}"
-        self.config_path = os.path.join(folder, "kembard.toml")
-        self.data = os.path.join(folder, "data")
-        self.log_path = os.path.join(folder, "kembard.log")
+        self.config_path = os.path.join(folder, f"{self.PROGRAM}.toml")
+        self.log_path = os.path.join(folder, f"{self.PROGRAM}.log")
         self.process = None
         os.makedirs(folder, exist_ok=True)
 
-    def write_config(self, peers, node="", limits=""):
-        """`peers`: (name, address) pairs; an empty address lets that node dial this one."""
-        text = [f'[node]\nname = "{self.name}"\nlisten = "{self.address}"\n'
-                f'http = "127.0.0.1:{self.http_port}"\ndata = "{self.data}"\n'
-                f'disk_reserve = "16MiB"\n{node}\n']
-        for name, address in peers:
-            text.append(f'[[peer]]\nname = "{name}"\naddress = "{address}"\n\n')
-        text.append(f'[limits]\nheartbeat_ms = 100\nsilence_ms = 1000\n{limits}\n')
-        with open(self.config_path, "w", encoding="utf-8") as out:
-            out.write("".join(text))
-
-    def start(self, wait=True):
+    def start(self, *options, wait=True):
         assert not self.running(), f"{self.name} runs already"
         with open(self.log_path, "ab") as log:
             self.process = subprocess.Popen(
-                [program("kembard"), "--config", self.config_path], stdin=subprocess.DEVNULL,
-                stdout=log, stderr=log, preexec_fn=die_with_parent)
+                [program(self.PROGRAM), "--config", self.config_path, *options],
+                stdin=subprocess.DEVNULL, stdout=log, stderr=log, preexec_fn=die_with_parent)
         if wait:
             wait_for(f"{self.name} to listen", self._listens)
         return self
 
     def start_refused(self, seconds=20):
-        """Starts a node that is expected to refuse, and returns how it ended."""
-        return run(program("kembard"), "--config", self.config_path, seconds=seconds)
+        """Starts one that is expected to refuse, and returns how it ended."""
+        return run(program(self.PROGRAM), "--config", self.config_path, seconds=seconds)
 
     def running(self):
         return self.process is not None and self.process.poll() is None
@@ -160,9 +149,11 @@ class Node:
     def resume(self):
         self._signal(signal.SIGCONT)
 
-    def wipe(self):
-        assert not self.running(), f"{self.name} still runs"
-        shutil.rmtree(self.data)
+    def stop(self):
+        if self.running():
+            self.resume()
+            self.process.kill()
+            self.process.wait()
 
     def get(self, path, seconds=5):
         """(status, body) of an HTTP GET; (0, "") when nobody answers."""
@@ -173,6 +164,12 @@ class Node:
             return error.code, error.read().decode()
         except OSError:
             return 0, ""
+
+    def metric(self, name):
+        """The sum of a metric over its labels; None when it is not there."""
+        values = [float(line.rsplit(" ", 1)[1]) for line in self.get("/metrics")[1].split("\n")
+                  if line.startswith((name + " ", name + "{"))]
+        return sum(values) if values else None
 
     def log_tail(self, lines=25):
         try:
@@ -189,6 +186,50 @@ class Node:
         if not self.running():
             raise Awaited(f"{self.name} ended with {self.process.returncode}:\n{self.log_tail()}")
         return self.get("/healthz", seconds=1)[0] != 0
+
+
+class Node(Daemon):
+    """One kembard with its configuration and data directory."""
+
+    PROGRAM = "kembard"
+
+    def __init__(self, name, folder):
+        super().__init__(name, folder)
+        self.port = free_port()
+        self.address = f"127.0.0.1:{self.port}"
+        self.data = os.path.join(folder, "data")
+
+    def write_config(self, peers, node="", limits=""):
+        """`peers`: (name, address) pairs; an empty address lets that node dial this one."""
+        text = [f'[node]\nname = "{self.name}"\nlisten = "{self.address}"\n'
+                f'http = "127.0.0.1:{self.http_port}"\ndata = "{self.data}"\n'
+                f'disk_reserve = "16MiB"\n{node}\n']
+        for name, address in peers:
+            text.append(f'[[peer]]\nname = "{name}"\naddress = "{address}"\n\n')
+        text.append(f'[limits]\nheartbeat_ms = 100\nsilence_ms = 1000\n{limits}\n')
+        with open(self.config_path, "w", encoding="utf-8") as out:
+            out.write("".join(text))
+
+    def wipe(self):
+        assert not self.running(), f"{self.name} still runs"
+        shutil.rmtree(self.data)
+
+
+class Agent(Daemon):
+    """One kembar-agent that captures a PostgreSQL database into a cluster's log."""
+
+    PROGRAM = "kembar-agent"
+
+    def write_config(self, cluster, dsn, mapping="", postgres="", agent=""):
+        """`mapping`: a path; `postgres`, `agent`: more lines of these sections."""
+        if mapping:
+            postgres = f'mapping = "{mapping}"\n{postgres}'
+        nodes = ", ".join(f'"{node.address}"' for node in cluster)
+        with open(self.config_path, "w", encoding="utf-8") as out:
+            out.write(f'[agent]\nname = "{self.name}"\nnodes = [{nodes}]\nlog = "{cluster.log}"\n'
+                      f'http = "127.0.0.1:{self.http_port}"\n{agent}\n'
+                      f'[postgres]\nname = "{self.name}"\ndsn = "{dsn}"\n{postgres}\n')
+        return self
 
 
 class Cluster:
@@ -299,10 +340,7 @@ class Cluster:
 
     def stop(self):
         for node in self:
-            if node.running():
-                node.resume()
-                node.process.kill()
-                node.process.wait()
+            node.stop()
 
 
 class ClusterTest(unittest.TestCase):
@@ -348,16 +386,20 @@ class ClusterTest(unittest.TestCase):
         self.assertEqual(done.out, "", str(done))
         lines = [line for line in done.err.split("\n") if line.strip()]
         self.assertEqual([line for line in lines if line.startswith("error:")], lines[-1:], str(done))
-        if not done.args[0].endswith("kembard"):
+        if not done.args[0].endswith(("kembard", "kembar-agent")):
             self.assertEqual(len(lines), 1, str(done))
         lines = lines[-1:]
         for word in words:
             self.assertIn(word.lower(), lines[0].lower(), str(done))
 
-    def _clean_up(self):
+    def show_logs(self):
+        """Whether the last words of what ran are printed: when the test failed, or always."""
         result = self._outcome.result
         failed = any(test is self for test, _ in result.failures + result.errors)
-        show = failed or os.environ.get("KEMBAR_SHOW_LOGS")
+        return failed or bool(os.environ.get("KEMBAR_SHOW_LOGS"))
+
+    def _clean_up(self):
+        show = self.show_logs()
         statuses = {}
         for cluster in self.clusters:
             if show:

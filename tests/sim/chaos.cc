@@ -30,6 +30,7 @@ class Chaos {
 
  private:
   void DrawClients();
+  void SeeWhoIsLevel();
   void Disturb();
   void DisturbNode(const std::string& name);
   void DisturbNetwork();
@@ -40,6 +41,11 @@ class Chaos {
   bool MayWipe(const std::string& name);
   void CrashNode(const std::string& name);
   void WipeNode(const std::string& name);
+  bool MayRestore(const std::string& name);
+  void RestoreNode(const std::string& name);
+  void RestoreAtWorstTime(const std::string& name);
+  std::string AlarmedNode();
+  void EndAlarm(const std::string& alarmed);
   void WipeAtWorstTime(const std::string& name);
   void RestartLater(const std::string& name);
   int64_t Duration() { return random_.Between(faults_.down_us / 4, faults_.down_us * 2); }
@@ -61,6 +67,7 @@ class Chaos {
   uint64_t wiped_needs_ = 0;
   uint64_t crashes_ = 0;
   uint64_t wipes_ = 0;
+  uint64_t restores_ = 0;
   int orders_ = 0;
   std::map<std::string, size_t> quarantines_;  // of each node, when last looked at
 };
@@ -79,6 +86,7 @@ void Chaos::DrawClients() {
 void Chaos::Disturb() {
   if (!disturbing_) return;
   if (!wiped_.empty() && world_.truth().DurableIndex(wiped_) >= wiped_needs_) wiped_.clear();
+  SeeWhoIsLevel();
   DisturbNode(random_.Pick(options_.nodes));
   DisturbNetwork();
   DisturbOffice();
@@ -91,8 +99,11 @@ void Chaos::DisturbNode(const std::string& name) {
   if (random_.PerMille(faults_.crash)) return CrashNode(name);
   if (random_.PerMille(faults_.wipe)) {
     if (random_.Percent(50)) return WipeAtWorstTime(name);
+    if (faults_.old_disk > 0 && random_.Percent(50)) return RestoreAtWorstTime(name);
     if (MayWipe(name)) return WipeNode(name);
   }
+  if (random_.PerMille(faults_.save_disk)) node.SaveDisk();
+  if (random_.PerMille(faults_.old_disk) && MayRestore(name)) return RestoreNode(name);
   if (node.stopped() && random_.Percent(20)) return CrashNode(name);
   if (random_.PerMille(faults_.pause)) {
     node.Pause();
@@ -184,6 +195,38 @@ void Chaos::WipeNode(const std::string& name) {
   RestartLater(name);
 }
 
+void Chaos::SeeWhoIsLevel() {
+  const std::string reigning = world_.ReigningNode();
+  std::erase_if(world_.office().old_disks, [&](const std::string& name) {
+    if (!options_.may_lose) return world_.truth().HoldsAllCommitted(name);
+    // There may be several histories: that of the reigning primary counts.
+    if (reigning.empty() || !world_.node(name).up()) return false;
+    const ReplicaStatus top = world_.node(reigning).status();
+    const ReplicaStatus status = world_.node(name).status();
+    return status.epoch == top.epoch && status.durable_index >= top.last_index &&
+           status.hard.alarm.empty();
+  });
+}
+
+// An old disk may be put back where a disk may be destroyed. A primary's makes two histories, which
+// only a run with accepted losses may contain.
+bool Chaos::MayRestore(const std::string& name) {
+  const Node& node = world_.node(name);
+  if (!node.has_saved() || !MayWipe(name)) return false;
+  return options_.may_lose || (name != world_.ReigningNode() && !node.saved_own_reign());
+}
+
+void Chaos::RestoreNode(const std::string& name) {
+  ++crashes_;
+  ++restores_;
+  wiped_ = name;
+  wiped_needs_ = world_.truth().LongestDisk();
+  world_.node(name).Crash(0);
+  world_.node(name).RestoreDisk();
+  world_.office().old_disks.insert(name);
+  RestartLater(name);
+}
+
 // A mirror's disk is destroyed while another mirror lags; then the primary goes down and somebody
 // fails over. What was acknowledged may now be on the primary's disk only: the tool must see it.
 void Chaos::WipeAtWorstTime(const std::string& name) {
@@ -202,6 +245,36 @@ void Chaos::WipeAtWorstTime(const std::string& name) {
   });
   world_.After(world_.Delay(2 * kSecond), [this] {
     if (!disturbing_) return;
+    OperatorOrder order = DrawOrder();
+    order.unreachable.clear();
+    world_.AddOperator(std::move(order)).Begin();
+  });
+}
+
+// A mirror acknowledges while the others lag, forgets it with its disk, and the primary dies before
+// it can say so. Somebody fails over: the old disk's word must not count.
+void Chaos::RestoreAtWorstTime(const std::string& name) {
+  const std::string reigning = world_.ReigningNode();
+  if (reigning.empty() || reigning == name) return;
+  std::vector<std::string> others;
+  for (const std::string& other : options_.nodes) {
+    if (other != name && other != reigning) others.push_back(other);
+  }
+  for (const std::string& other : others) world_.network().Cut(reigning, other);
+  world_.node(name).SaveDisk();
+  world_.After(world_.Delay(700 * kMs), [this, name, reigning, others] {
+    const bool may = disturbing_ && world_.node(name).up() && MayRestore(name);
+    if (may && world_.node(reigning).up()) {
+      ++crashes_;
+      world_.node(reigning).Crash(0);
+      world_.After(4 * kSecond, [this, reigning] { world_.node(reigning).Start(); });
+    }
+    if (may) {
+      RestoreNode(name);
+      world_.node(name).Start();
+    }
+    for (const std::string& other : others) world_.network().Heal(reigning, other);
+    if (!may) return;
     OperatorOrder order = DrawOrder();
     order.unreachable.clear();
     world_.AddOperator(std::move(order)).Begin();
@@ -265,8 +338,33 @@ void Chaos::FailBack() {
   }
 }
 
+// A node whose log is stopped, if there is one.
+std::string Chaos::AlarmedNode() {
+  for (const auto& [name, node] : world_.nodes()) {
+    if (node->up() && !node->is_primary() && !node->status().hard.alarm.empty()) return name;
+  }
+  return "";
+}
+
+// Which of the two logs is the truth? The operator says: the primary's, or the stopped node's.
+void Chaos::EndAlarm(const std::string& alarmed) {
+  OperatorOrder order;
+  order.name = "op" + std::to_string(++orders_);
+  order.to = alarmed;
+  order.kind = OperatorOrder::Kind::kRepair;
+  if (options_.may_lose && random_.Percent(30)) {
+    order.kind = OperatorOrder::Kind::kFailover;
+    order.accept_loss = order.insist = true;
+  }
+  world_.AddOperator(std::move(order)).Begin();
+}
+
 void Chaos::DisturbOffice() {
   FailBack();
+  if (random_.PerMille(faults_.repair)) {
+    const std::string alarmed = AlarmedNode();
+    EndAlarm(alarmed.empty() ? random_.Pick(options_.nodes) : alarmed);
+  }
   const bool no_primary = world_.ReigningNode().empty();
   if (random_.PerMille(no_primary ? faults_.failover * 4 : faults_.failover)) {
     OperatorOrder order = DrawOrder();
@@ -381,11 +479,17 @@ void Chaos::ComeToRest() {
   int64_t in_need_us = 0;
   for (int64_t waited_us = 0; waited_us < 90 * kSecond; waited_us += kSecond / 2) {
     world_.RunFor(kSecond / 2);
+    SeeWhoIsLevel();
     if (AtRest()) return;
     in_need_us = NeedsOperator() ? in_need_us + kSecond / 2 : 0;
     bool busy = false;
     for (const auto& op : world_.operators()) busy |= op->active();
     if (in_need_us < 3 * kSecond || busy) continue;
+    if (const std::string alarmed = AlarmedNode();
+        !alarmed.empty() && !world_.ReigningNode().empty()) {
+      EndAlarm(alarmed);
+      continue;
+    }
     OperatorOrder order;
     order.name = "op" + std::to_string(++orders_);
     order.accept_loss = options_.may_lose;
@@ -423,6 +527,7 @@ void Chaos::Fill(RunResult* result) const {
   result->given_up = world_.truth().given_up();
   result->crashes = crashes_;
   result->wipes = wipes_;
+  result->restores = restores_;
   for (const auto& op : world_.operators()) result->failovers += op->succeeded() ? 1U : 0U;
   result->kind = std::to_string(options_.nodes.size()) +
                  " nodes, k=" + std::to_string(options_.sync_mirrors) + ", " +

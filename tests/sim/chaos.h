@@ -21,6 +21,7 @@ struct RunResult {
   uint64_t given_up = 0;  // acknowledged, then lost with an operator's consent
   uint64_t crashes = 0;
   uint64_t wipes = 0;
+  uint64_t restores = 0;   // old disks put back
   uint64_t failovers = 0;  // successful ones
   std::string kind;        // "3 nodes, k=1, max-protection"
 };

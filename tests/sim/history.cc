@@ -175,6 +175,15 @@ size_t Truth::CommittedLength(const std::string& node) const {
   return branch == branches_.end() ? 0 : branch->second.leaves.size();
 }
 
+bool Truth::HoldsAllCommitted(const std::string& node) const {
+  const Disk& disk = DiskOf(node);
+  return std::all_of(branches_.begin(), branches_.end(), [&](const auto& entry) {
+    const std::vector<Digest>& leaves = entry.second.leaves;
+    return leaves.empty() ||
+           (disk.log.size() >= leaves.size() && disk.log[leaves.size() - 1].leaf == leaves.back());
+  });
+}
+
 size_t Truth::FullCopiesBeside(const std::string& node) const {
   size_t longest = 0;
   const Branch* last = nullptr;

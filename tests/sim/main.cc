@@ -81,6 +81,7 @@ int RunSeeds(const Options& options) {
     sum.quarantined += run.quarantined;
     sum.crashes += run.crashes;
     sum.wipes += run.wipes;
+    sum.restores += run.restores;
     sum.failovers += run.failovers;
     sum.given_up += run.given_up;
     if (run.ok) continue;
@@ -95,13 +96,14 @@ int RunSeeds(const Options& options) {
   const std::chrono::duration<double> took = std::chrono::steady_clock::now() - began;
   std::printf(
       "%llu seeds from %llu, %llu failed, %.0f s: %llu steps, %llu batches acknowledged, "
-      "%llu crashes, %llu disks wiped, %llu orders carried out, %llu records quarantined, "
+      "%llu crashes, %llu disks wiped, %llu old disks put back, %llu orders carried out, "
+      "%llu records quarantined, "
       "%llu batches given up with consent\n",
       static_cast<unsigned long long>(options.seeds), static_cast<unsigned long long>(options.base),
       static_cast<unsigned long long>(failed), took.count(),
       static_cast<unsigned long long>(sum.steps), static_cast<unsigned long long>(sum.acknowledged),
       static_cast<unsigned long long>(sum.crashes), static_cast<unsigned long long>(sum.wipes),
-      static_cast<unsigned long long>(sum.failovers),
+      static_cast<unsigned long long>(sum.restores), static_cast<unsigned long long>(sum.failovers),
       static_cast<unsigned long long>(sum.quarantined),
       static_cast<unsigned long long>(sum.given_up));
   return failed == 0 ? 0 : 1;

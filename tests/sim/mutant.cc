@@ -32,6 +32,10 @@ const std::vector<MutantInfo>& AllMutants() {
       {Mutant::kPromoteAnyone, "promote-anyone",
        "the tool promotes the node it was told to, not the most advanced"},
       {Mutant::kCountEmptyNodes, "count-empty-nodes", "the tool takes a wiped node for a witness"},
+      {Mutant::kTrustFrames, "trust-frames",
+       "a mirror takes frames that do not make up the root stated"},
+      {Mutant::kCountOldDisks, "count-old-disks",
+       "the tool takes a node whose old disk was put back for a witness"},
   };
   return all;
 }

@@ -27,6 +27,8 @@ enum class Mutant : uint8_t {
   kCountRefusedFences,    // the tool takes a refused fence for a promise
   kPromoteAnyone,         // the tool promotes the node it was told to, not the most advanced
   kCountEmptyNodes,       // the tool takes the promise of a wiped node for a witness
+  kTrustFrames,           // a mirror takes frames that do not make up the root stated
+  kCountOldDisks,         // the tool takes a node whose old disk was put back for a witness
 };
 
 struct MutantInfo {

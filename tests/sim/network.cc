@@ -74,6 +74,7 @@ void Network::Send(const std::string& from, const std::string& to, Message messa
   Random& random = world_->random();
   if (!link.up || IsCut(from, to)) return;
   if (!quiet_ && random.PerMille(options.loss_per_mille)) return;
+  if (!quiet_ && random.PerMille(options.damage_per_mille)) Damage(&message);
   const int copies = !quiet_ && random.PerMille(options.double_per_mille) ? 2 : 1;
   for (int i = 0; i < copies; ++i) {
     int64_t delay = world_->Delay(options.delay_us);
@@ -89,6 +90,25 @@ void Network::Send(const std::string& from, const std::string& to, Message messa
       Deliver(from, to, session, message);
     });
   }
+}
+
+// Half the time the record's own checksum tells; else only the Merkle root can.
+void Network::Damage(Message* message) {
+  auto* entries = std::get_if<Entries>(message);
+  if (entries == nullptr) return;
+  Random& random = world_->random();
+  FrameBatch batch = *entries->batch;
+  std::string& frame = batch.frames[random.Below(batch.frames.size())];
+  Result<Record> record = DecodeRecord(frame);
+  if (record.ok() && !record->payload.empty() && random.Percent(50)) {
+    char& victim = record->payload[random.Below(record->payload.size())];
+    victim = static_cast<char>(victim ^ 1);
+    frame = EncodeRecord(*record);
+  } else {
+    char& victim = frame[random.Below(frame.size())];
+    victim = static_cast<char>(victim ^ (1 << random.Below(8)));
+  }
+  entries->batch = std::make_shared<const FrameBatch>(std::move(batch));
 }
 
 void Network::Deliver(const std::string& from, const std::string& to, uint64_t session,

@@ -1,6 +1,6 @@
-// network.h — links between nodes: each message may be lost, late, doubled or overtaken; a
-// direction may be cut; a link breaks when a side dies or, after the keepalive time, when nothing
-// comes through, and comes up again by itself.
+// network.h — links between nodes: each message may be lost, late, doubled, overtaken, its frames
+// damaged; a direction may be cut; a link breaks when a side dies or, after the keepalive time,
+// when nothing comes through, and comes up again by itself.
 #pragma once
 
 #include <cstdint>
@@ -18,7 +18,8 @@ class World;
 struct NetworkOptions {
   uint32_t loss_per_mille = 0;
   uint32_t double_per_mille = 0;
-  bool ordered = true;  // as in a gRPC stream; false: messages overtake each other
+  uint32_t damage_per_mille = 0;  // of Entries: a bit flips, or a record is another than was sent
+  bool ordered = true;            // as in a gRPC stream; false: messages overtake each other
   int64_t delay_us = 500;
   int64_t spike_us = 0;  // now and then a message takes up to so long
   int64_t keepalive_us = 3'000'000;
@@ -33,7 +34,7 @@ class Network {
   void Cut(const std::string& from, const std::string& to) { cut_.insert({from, to}); }
   void Heal(const std::string& from, const std::string& to) { cut_.erase({from, to}); }
   void HealAll() { cut_.clear(); }
-  void set_quiet() { quiet_ = true; }  // no more loss, doubling, overtaking or spikes
+  void set_quiet() { quiet_ = true; }  // no more loss, damage, doubling, overtaking or spikes
   bool IsCut(const std::string& from, const std::string& to) const {
     return cut_.contains({from, to});
   }
@@ -57,6 +58,7 @@ class Network {
   }
   void Review();
   void ReviewLink(const Pair& pair, Link* link);
+  void Damage(Message* message);
   void Deliver(const std::string& from, const std::string& to, uint64_t session, Message message);
 
   World* const world_;

@@ -96,6 +96,18 @@ void Node::Wipe() {
   world_->truth().OnWiped(name_);
 }
 
+void Node::SaveDisk() {
+  saved_ = store_.Save();
+  saved_own_reign_ = world_->truth().PromisedTo(name_) == name_;
+  world_->truth().OnSaved(name_);
+}
+
+void Node::RestoreDisk() {
+  if (world_->saying(true)) world_->Say(name_ + ": gets an old disk back", true);
+  store_.Restore(*saved_);
+  world_->truth().OnRestored(name_);
+}
+
 void Node::Pause() {
   if (!up() || paused_) return;
   paused_ = true;

@@ -2,8 +2,9 @@
 // kembard does: turns of events, writes in groups, reads beside them.
 //
 // What can happen to it: crash at any moment with any prefix of the unsynced writes kept, restart,
-// a pause (SIGSTOP) after which everything arrives at once, a new empty disk, a full disk, a failed
-// write, a slow disk, a wall clock that jumps and clocks that run at different speeds.
+// a pause (SIGSTOP) after which everything arrives at once, a new empty disk, an old disk, a full
+// disk, a failed write, a slow disk, a wall clock that jumps and clocks that run at different
+// speeds.
 #pragma once
 
 #include <deque>
@@ -28,7 +29,12 @@ class Node : public LogReader {
   void Start();  // from what its disk holds; no-op when it is up
   // The process dies. The first `keep` unsynced writes happen to be on the disk.
   void Crash(size_t keep);
-  void Wipe();  // only while it is down
+  void Wipe();         // only while it is down
+  void SaveDisk();     // an image of what is durable now, over the one before
+  void RestoreDisk();  // puts it back; only while it is down
+  bool has_saved() const { return saved_ != nullptr; }
+  // The image is of a time at which this node had promised the reign to itself.
+  bool saved_own_reign() const { return saved_own_reign_; }
   void Pause();
   void Resume();
 
@@ -87,6 +93,7 @@ class Node : public LogReader {
   bool Mutated(Mutant mutant) const;
   void MutateMessage(Message* message);
   void MutateComparison(Message* message) const;
+  void MutateRoot(Entries* entries, const Recovered& own) const;
   void MutateRecovered(Recovered* recovered) const;
   void MutateAppend(const AppendRequest& request, uint64_t last_before);
   void AckLocally();
@@ -98,6 +105,8 @@ class Node : public LogReader {
   const std::string name_;
   MemoryStore store_;
   std::unique_ptr<Replica> replica_;
+  std::shared_ptr<const MemoryStore::Image> saved_;
+  bool saved_own_reign_ = false;
   uint64_t incarnation_ = 0;
   std::deque<Item> inbox_;
   bool turn_planned_ = false;

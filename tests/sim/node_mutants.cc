@@ -89,6 +89,9 @@ void Node::MutateMessage(Message* message) {
     beat->commit_index = beat->last_index;
   }
   if (Mutated(Mutant::kCompareIndicesOnly)) MutateComparison(message);
+  if (auto* entries = std::get_if<Entries>(message); entries && Mutated(Mutant::kTrustFrames)) {
+    MutateRoot(entries, *store_.Recover(kLogName));
+  }
 }
 
 // Every history and root that comes in is made to look like our own.
@@ -107,20 +110,26 @@ void Node::MutateComparison(Message* message) const {
     ack->durable_root = root_at(ack->durable_index, ack->durable_root);
   } else if (auto* entries = std::get_if<Entries>(message)) {
     entries->history = own.history;
-    FrameBatch batch = *entries->batch;
-    if (batch.first_index > own.last_index + 1) return;
-    if (batch.last_index() <= own.last_index) {
-      batch.root = root_at(batch.last_index(), batch.root);
-    } else {
-      merkle::Frontier frontier = own.frontier;
-      std::vector<merkle::Node> nodes;
-      for (uint64_t index = own.last_index + 1; index <= batch.last_index(); ++index) {
-        frontier.Append(merkle::HashLeaf(batch.frames[index - batch.first_index]), &nodes);
-      }
-      batch.root = frontier.Root();
-    }
-    entries->batch = std::make_shared<const FrameBatch>(std::move(batch));
+    MutateRoot(entries, own);
   }
+}
+
+// The root that is stated becomes the one that these frames give on top of our log.
+void Node::MutateRoot(Entries* entries, const Recovered& own) const {
+  FrameBatch batch = *entries->batch;
+  if (batch.first_index > own.last_index + 1) return;
+  if (batch.last_index() <= own.last_index) {
+    const Result<Digest> root = store_.RootAt(kLogName, batch.last_index());
+    if (root.ok()) batch.root = *root;
+  } else {
+    merkle::Frontier frontier = own.frontier;
+    std::vector<merkle::Node> nodes;
+    for (uint64_t index = own.last_index + 1; index <= batch.last_index(); ++index) {
+      frontier.Append(merkle::HashLeaf(batch.frames[index - batch.first_index]), &nodes);
+    }
+    batch.root = frontier.Root();
+  }
+  entries->batch = std::make_shared<const FrameBatch>(std::move(batch));
 }
 
 }  // namespace kembar::sim

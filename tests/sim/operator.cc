@@ -12,7 +12,7 @@ namespace {
 constexpr int64_t kAnswerUs = 600'000;  // how long the tool waits for answers
 constexpr int64_t kInFlightUs = 1'500'000;
 constexpr int kRoundsMax = 5;
-constexpr uint64_t kEpochsAboveLost = 100 * kFirstEpoch;
+constexpr uint64_t kEpochsAboveLost = 10 * kFirstEpoch;  // as kembarctl
 constexpr int64_t kPauseMs = 8'000;
 
 }  // namespace
@@ -129,6 +129,7 @@ void Operator::OnStatuses() {
     case OperatorOrder::Kind::kSwitchover: return BeginSwitchover();
     case OperatorOrder::Kind::kChange:
     case OperatorOrder::Kind::kNote: return BeginChange();
+    case OperatorOrder::Kind::kRepair: return BeginRepair();
     case OperatorOrder::Kind::kFailover: break;
   }
   if (candidate_.empty()) candidate_ = most_advanced;
@@ -221,7 +222,16 @@ void Operator::OnFenced() {
   }
   ForgetVoidDeclarations(reports);
   const Mutant mutant = world_->options().mutant;
-  const Plan plan = MakePlan(reports, candidate_, world_->office(), mutant);
+  Plan plan = MakePlan(reports, candidate_, world_->office(), mutant);
+  if (auto chosen = reports_.find(candidate_);
+      order_.insist && chosen != reports_.end() && chosen->second.promised &&
+      chosen->second.answer.durable_index > 0 && !refused) {
+    plan = {.best = candidate_,
+            .complete = false,
+            .why_not = plan.why_not,
+            .control = chosen->second.answer.control};
+    if (plan.why_not.empty()) plan.why_not = "the operator insists on " + candidate_;
+  }
   if (plan.best.empty()) {
     return Finish(false, refused ? "failover given up: someone else is at it"
                                  : "failover refused: " + plan.why_not);
@@ -290,6 +300,33 @@ void Operator::SendPromote(const Plan& plan, int attempts) {
         if (retry && attempts > 0) return SendPromote(plan, attempts - 1);
         Finish(false, "promotion failed: " +
                           (result->has_value() ? (*result)->status.message() : "no answer"));
+      });
+}
+
+void Operator::BeginRepair() {
+  if (primary_.empty() || primary_ == order_.to || !statuses_.contains(order_.to)) {
+    return Finish(false, "repair refused: another node must reign, and the node must answer");
+  }
+  auto result = std::make_shared<std::optional<Reply>>();
+  Ask(
+      order_.to,
+      [this](Ticket ticket) {
+        return RepairRequest{ticket, order_.name, "sim"};
+      },
+      [this, result](const Reply& reply) {
+        *result = reply;
+        Look();
+      });
+  Await(
+      2 * kAnswerUs, [result] { return result->has_value(); },
+      [this, result] {
+        if (!result->has_value()) return Finish(false, "repair not answered");
+        const Reply& reply = **result;
+        Finish(reply.status.ok(), reply.status.ok()
+                                      ? "repaired " + order_.to + " from record " +
+                                            std::to_string(reply.index) + " on, " +
+                                            std::to_string(reply.quarantined) + " to quarantine"
+                                      : "repair refused: " + reply.status.message());
       });
 }
 

@@ -17,10 +17,12 @@ namespace kembar::sim {
 class World;
 
 struct OperatorOrder {
-  enum class Kind : uint8_t { kFailover, kSwitchover, kChange, kNote };
+  enum class Kind : uint8_t { kFailover, kSwitchover, kChange, kNote, kRepair };
   Kind kind = Kind::kFailover;
-  std::string name;                  // of the operator, for the trace
-  std::string to;                    // empty: whoever is the most advanced
+  std::string name;  // of the operator, for the trace
+  std::string to;    // failover: empty: whoever is the most advanced. repair: the node
+  // failover: `to` and nobody else, because the operator takes its log for the truth
+  bool insist = false;
   std::vector<std::string> without;  // sites declared lost
   bool accept_loss = false;
   std::set<std::string> unreachable;  // from where this operator sits
@@ -59,6 +61,7 @@ class Operator {
   void BeginPromote(const Plan& plan);
   void SendPromote(const Plan& plan, int attempts);
   void BeginChange();
+  void BeginRepair();
 
   World* const world_;
   OperatorOrder order_;

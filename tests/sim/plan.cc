@@ -35,6 +35,7 @@ std::string WhyIncomplete(const std::vector<FenceReport>& witnesses,
     if (report.answer.seen_epoch > best.answer.last_epoch) {
       return report.node + " has seen epoch " + EpochText(report.answer.seen_epoch);
     }
+    if (!report.answer.alarm.empty()) return report.node + " has an alarm";
     if (report.answer.must_reach > best.answer.durable_index) {
       return report.node + " once held " + std::to_string(report.answer.must_reach);
     }
@@ -56,7 +57,8 @@ Plan MakePlan(const std::vector<FenceReport>& reports, const std::string& wanted
   for (const FenceReport& report : reports) {
     const bool promised = report.promised || mutant == Mutant::kCountRefusedFences;
     const bool empty = report.answer.durable_index == 0 && mutant != Mutant::kCountEmptyNodes;
-    if (promised && !empty && office.Counts(report.node, report.answer)) {
+    const bool old = office.old_disks.contains(report.node) && mutant != Mutant::kCountOldDisks;
+    if (promised && !empty && !old && office.Counts(report.node, report.answer)) {
       witnesses.push_back(report);
     }
   }

@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <map>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -17,6 +18,9 @@ namespace kembar::sim {
 // rejoined, its word counts for nothing. (The people in the office know this, not the program.)
 struct OfficeMemory {
   std::map<std::string, uint64_t> lost;
+  // Nodes whose old disk was put back, until they were seen to be level again: what such a disk has
+  // forgotten, no program can know before it hears from the primary.
+  std::set<std::string> old_disks;
   bool Counts(const std::string& node, const FenceAnswer& answer) const;
 };
 

@@ -79,6 +79,11 @@ bool Story::DoToNode(const Words& words) {
     node.Start();
   } else if (verb == "wipe") {
     node.Wipe();
+  } else if (verb == "keep") {
+    node.SaveDisk();
+  } else if (verb == "restore") {
+    if (!node.has_saved()) return false;
+    node.RestoreDisk();
   } else if (verb == "pause") {
     node.Pause();
   } else if (verb == "wake") {
@@ -97,6 +102,10 @@ bool Story::DoOffice(const Words& words) {
   OperatorOrder order;
   order.name = "operator " + std::to_string(++orders_);
   if (words[0] == "switchover") order.kind = OperatorOrder::Kind::kSwitchover;
+  if (words[0] == "repair") {
+    order.kind = OperatorOrder::Kind::kRepair;
+    order.to = words.at(1);
+  }
   if (words[0] == "mode") {
     order.kind = OperatorOrder::Kind::kChange;
     const Mode mode = ModeFromName(words.at(1)).value_or(Mode::kMaxProtection);
@@ -109,6 +118,7 @@ bool Story::DoOffice(const Words& words) {
     if (words[i] == "without") order.without.push_back(words[i + 1]);
     if (words[i] == "unreachable") order.unreachable.insert(words[i + 1]);
   }
+  order.insist = order.accept_loss && !order.to.empty();  // as the tool does what it was told
   world_->AddOperator(std::move(order)).Begin();
   return true;
 }
@@ -167,7 +177,7 @@ bool Story::Do(const Words& words) {
       const std::string& to = words[way == 0 ? 2 : 1];
       verb == "heal" ? world_->network().Heal(from, to) : world_->network().Cut(from, to);
     }
-  } else if (verb == "failover" || verb == "switchover" || verb == "mode") {
+  } else if (verb == "failover" || verb == "switchover" || verb == "mode" || verb == "repair") {
     return DoOffice(words);
   } else if (verb == "status") {
     Status();

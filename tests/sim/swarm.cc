@@ -33,6 +33,9 @@ Faults DrawFaults(Random* random, bool may_lose) {
   f.switchover = Rate(random, 30, 20);
   f.change = Rate(random, 35, 25);
   f.note = Rate(random, 20, 10);
+  f.old_disk = Rate(random, 40, 60);
+  f.save_disk = f.old_disk > 0 ? 50 : 0;
+  f.repair = f.old_disk > 0 ? 30 : 0;
   f.down_us = random->Between(300 * kMs, 6 * kSecond);
   f.accept_loss = may_lose && random->Percent(60);
   return f;
@@ -52,6 +55,7 @@ WorldOptions DrawWorld(Random* random, Mutant mutant) {
   o.solo_after_ms = static_cast<uint32_t>(random->Between(500, 4'000));
   o.network.loss_per_mille = Rate(random, 50, 60);
   o.network.double_per_mille = Rate(random, 30, 80);
+  o.network.damage_per_mille = Rate(random, 30, 60);
   o.network.ordered = random->Percent(60);
   o.network.delay_us = random->Between(200, 20'000);
   o.network.spike_us = random->Percent(40) ? random->Between(50 * kMs, 2 * kSecond) : 0;

@@ -12,6 +12,7 @@ namespace kembar::sim {
 struct Faults {
   uint32_t crash = 0, cut = 0, pause = 0, break_link = 0, slow_disk = 0, disk_full = 0;
   uint32_t write_error = 0, wall_jump = 0, wipe = 0, clients_cut = 0;
+  uint32_t save_disk = 0, old_disk = 0, repair = 0;
   uint32_t failover = 0, switchover = 0, change = 0, note = 0;
   int64_t down_us = 2'000'000;  // how long a fault lasts, about
   bool accept_loss = false;

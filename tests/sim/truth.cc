@@ -47,10 +47,15 @@ const Truth::RecordInfo& Truth::Learn(const std::string& frame, const Digest& le
   return info;
 }
 
-Truth::ReignId Truth::ReignOf(uint64_t epoch, const std::string& primary) {
-  auto [at, is_new] = reigns_.try_emplace({epoch, primary}, 0);
-  if (is_new) at->second = static_cast<ReignId>(reigns_.size());
-  return at->second;
+// A node begins an epoch once. Only one with an old disk has forgotten that it did so before.
+Truth::ReignId Truth::ReignOf(const RecordInfo& start, const Digest& leaf) {
+  auto& begun = reigns_[{start.epoch, start.control.primary}];
+  auto [at, is_new] = begun.try_emplace(leaf, last_reign_ + 1);
+  if (!is_new) return at->second;
+  if (begun.size() > 1 && one_history_) {
+    Fail("P3: " + start.control.primary + " begins epoch " + EpochText(start.epoch) + " twice");
+  }
+  return ++last_reign_;
 }
 
 // ---- Disks -------------------------------------------------------------------------------------
@@ -68,22 +73,26 @@ void Truth::OnSynced(const std::string& node, const LogWrite& write, const Store
     disk.log.resize(after);
     while (!disk.lossy.empty() && disk.lossy.back().first > after) disk.lossy.pop_back();
   }
-  if (write.batch) AppendToDisk(&disk, write);
+  if (write.batch) AppendToDisk(node, &disk, write);
   if (write.hard) {
     CheckHardGrows(node, disk.hard, *write.hard);
     disk.hard = *write.hard;
   }
 }
 
-void Truth::AppendToDisk(Disk* disk, const LogWrite& write) {
+void Truth::AppendToDisk(const std::string& node, Disk* disk, const LogWrite& write) {
   size_t at = 0;
   for (const merkle::Node& tree_node : write.nodes) {
     if (tree_node.level != 0) continue;
     const RecordInfo& info = Learn(write.batch->frames[at++], tree_node.hash);
     ReignId reign = disk->log.empty() ? 0 : disk->log.back().reign;
     if (info.kind == RecordKind::kEpochStart) {
-      reign = ReignOf(info.epoch, info.control.primary);
-      if (info.control.lossy) disk->lossy.emplace_back(info.index, reign);
+      const ReignId known = last_reign_;
+      reign = ReignOf(info, tree_node.hash);
+      // (One that it began before, and now fetches from another node, is no fork.)
+      const bool resumed = EpochRestarts(info.epoch) != 0 && info.control.primary == node;
+      if (disk->forks && resumed && reign > known) forks_.insert(reign);
+      if (info.control.lossy || forks_.contains(reign)) disk->lossy.emplace_back(info.index, reign);
       if (info.control.lossy && one_history_) Fail("a loss was accepted in a run without any");
     }
     disk->log.push_back({tree_node.hash, reign});
@@ -94,6 +103,7 @@ void Truth::AppendToDisk(Disk* disk, const LogWrite& write) {
       Fail("P3: two different records " + N(info.index) + " of epoch " + EpochText(info.epoch));
     }
   }
+  disk->forks = false;
   const auto key = std::pair(disk->log.back().reign, write.batch->last_index());
   auto [known, is_new] = root_at_.try_emplace(key, write.batch->root);
   if (!is_new && known->second != write.batch->root) {
@@ -149,6 +159,23 @@ void Truth::OnWiped(const std::string& node) {
   std::vector<Entry> held = std::move(disk.log);
   disk = Disk{};
   disk.before_wipe = std::move(held);
+}
+
+void Truth::OnSaved(const std::string& node) {
+  Disk image = DiskOf(node);
+  image.before_wipe.clear();
+  image.commit = 0;
+  image.commit_branch = 0;
+  saved_[node] = std::move(image);
+}
+
+void Truth::OnRestored(const std::string& node) {
+  Disk& disk = disks_[node];
+  std::vector<Entry> held = std::move(disk.log);
+  disk = saved_.at(node);
+  disk.before_wipe = std::move(held);
+  disk.forks = disk.hard.promised_to == node;
+  if (disk.forks && one_history_) Fail("the old disk of a primary in a run without loss");
 }
 
 // ---- What nodes say ----------------------------------------------------------------------------

@@ -11,7 +11,8 @@
 //   P6  in the committed history each source's batches stand once, whole, in order, without gaps
 //
 // A failover with accepted loss begins a branch of the history: what the new primary holds is what
-// remains. Runs in which no operator accepts a loss know one branch only.
+// remains. So does a primary whose disk was put back to an earlier state and that reigns on. Runs
+// in which neither happens know one branch only; a mirror may get an old disk in those too.
 #pragma once
 
 #include <cstdint>
@@ -54,6 +55,8 @@ class Truth {
   void OnSynced(const std::string& node, const LogWrite& write, const Store& store);
   void OnRestart(const std::string& node, const Recovered& recovered);
   void OnWiped(const std::string& node);
+  void OnSaved(const std::string& node);     // an image of the disk was made
+  void OnRestored(const std::string& node);  // and put back
 
   // ---- What nodes say and show ----
   void OnSend(const std::string& node, const Message& message) const;
@@ -73,8 +76,13 @@ class Truth {
   size_t CommittedLength(const std::string& node) const;
   uint64_t DurableIndex(const std::string& node) const;
   uint64_t LongestDisk() const;
+  // Whom the promise on its disk is to.
+  const std::string& PromisedTo(const std::string& node) const {
+    return DiskOf(node).hard.promised_to;
+  }
   // How many disks other than `node`'s hold the whole committed history.
   size_t FullCopiesBeside(const std::string& node) const;
+  bool HoldsAllCommitted(const std::string& node) const;
   bool HasLog(const std::string& node) const { return DurableIndex(node) > 0; }
   size_t acknowledged() const { return acknowledged_.size(); }
   size_t given_up() const;
@@ -91,7 +99,7 @@ class Truth {
     std::string payload;
     ControlState control;  // of control records
   };
-  using ReignId = uint32_t;  // an epoch and its primary
+  using ReignId = uint32_t;  // an EpochStart
   struct Entry {
     Digest leaf{};
     ReignId reign = 0;
@@ -102,6 +110,7 @@ class Truth {
     HardState hard;
     std::vector<Entry> before_wipe;  // what a destroyed disk held: acks of it may be on their way
     size_t quarantines = 0;
+    bool forks = false;           // an old disk of a primary: when it reigns on, a branch begins
     uint64_t answered_epoch = 0;  // the highest promise that was answered
     std::string answered_to;
     uint64_t commit = 0;  // as last shown by the running replica
@@ -124,8 +133,8 @@ class Truth {
   };
 
   const RecordInfo& Learn(const std::string& frame, const Digest& leaf);
-  ReignId ReignOf(uint64_t epoch, const std::string& primary);
-  void AppendToDisk(Disk* disk, const LogWrite& write);
+  ReignId ReignOf(const RecordInfo& start, const Digest& leaf);
+  void AppendToDisk(const std::string& node, Disk* disk, const LogWrite& write);
   void CheckQuarantine(const std::string& node, const Disk& disk, uint64_t after,
                        const Store& store) const;
   void CheckHardGrows(const std::string& node, const HardState& before,
@@ -141,7 +150,10 @@ class Truth {
   const bool one_history_;
   std::map<std::string, Disk> disks_;
   std::unordered_map<Digest, RecordInfo, DigestHash> records_;
-  std::map<std::pair<uint64_t, std::string>, ReignId> reigns_;
+  std::map<std::string, Disk> saved_;
+  std::map<std::pair<uint64_t, std::string>, std::map<Digest, ReignId>> reigns_;
+  ReignId last_reign_ = 0;
+  std::set<ReignId> forks_;  // reigns of primaries with an old disk
   std::map<std::pair<ReignId, uint64_t>, Digest> leaf_at_;
   std::map<std::pair<ReignId, uint64_t>, Digest> root_at_;
   std::map<ReignId, Branch> branches_;            // 0: the history that no loss has cut

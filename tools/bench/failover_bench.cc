@@ -1,24 +1,18 @@
 // failover_bench.cc — see failover_bench.h.
 #include "tools/bench/failover_bench.h"
 
-#include <fcntl.h>
 #include <grpcpp/grpcpp.h>
-#include <spawn.h>
-#include <sys/wait.h>
 #include <unistd.h>
-#include <csignal>
 
-#include <cerrno>
 #include <chrono>
-#include <cstring>
+#include <csignal>
 #include <thread>
 
 #include "tools/bench/payload.h"
+#include "tools/bench/processes.h"
 #include "tools/client/cluster.h"
 #include "tools/client/convert.h"
 #include "tools/client/rpc_status.h"
-
-extern char** environ;
 
 namespace kembar::bench {
 namespace {
@@ -27,47 +21,6 @@ using Clock = std::chrono::steady_clock;
 
 double SecondsSince(Clock::time_point from) {
   return std::chrono::duration<double>(Clock::now() - from).count();
-}
-
-std::string BesideThisProgram(const std::string& name) {
-  char path[4096];
-  const ssize_t size = readlink("/proc/self/exe", path, sizeof path);
-  const std::string self(path, size > 0 ? static_cast<size_t>(size) : 0);
-  return self.substr(0, self.rfind('/') + 1) + name;
-}
-
-// Runs a program and gives what it printed on standard output.
-Result<std::string> RunProgram(std::vector<std::string> words) {
-  int ends[2];
-  if (pipe2(ends, O_CLOEXEC) != 0) return Status(Code::kIo, "pipe: no more files");
-  posix_spawn_file_actions_t actions;
-  posix_spawn_file_actions_init(&actions);
-  posix_spawn_file_actions_adddup2(&actions, ends[1], STDOUT_FILENO);
-  std::vector<char*> argv;
-  for (std::string& word : words) argv.push_back(word.data());
-  argv.push_back(nullptr);
-  pid_t pid = 0;
-  const int error =
-      posix_spawn(&pid, words.front().c_str(), &actions, nullptr, argv.data(), environ);
-  posix_spawn_file_actions_destroy(&actions);
-  close(ends[1]);
-  std::string output;
-  char part[4096];
-  while (error == 0) {
-    const ssize_t size = read(ends[0], part, sizeof part);
-    if (size < 0 && errno == EINTR) continue;
-    if (size <= 0) break;
-    output.append(part, static_cast<size_t>(size));
-  }
-  close(ends[0]);
-  if (error != 0) return Status(Code::kIo, "run " + words.front() + ": " + std::strerror(error));
-  int state = 0;
-  while (waitpid(pid, &state, 0) < 0 && errno == EINTR) {
-  }
-  if (!WIFEXITED(state) || WEXITSTATUS(state) != 0) {
-    return Status(Code::kUnavailable, words.front() + " failed; it said why above");
-  }
-  return output;
 }
 
 std::vector<std::string> FailoverCommand(const FailoverOptions& options, const std::string& log) {

@@ -7,6 +7,7 @@
 
 #include "tools/bench/append_bench.h"
 #include "tools/bench/failover_bench.h"
+#include "tools/bench/postgres_bench.h"
 
 namespace kembar::bench {
 namespace {
@@ -78,6 +79,31 @@ int RunFailover(const FailoverOptions& options, bool json) {
   return 0;
 }
 
+int RunPostgres(const PostgresOptions& options, bool json) {
+  const Result<std::vector<PostgresFigure>> figures = MeasurePostgres(options);
+  if (!figures.ok()) return Fail(figures.status());
+  Json rows = Json::array();
+  for (const PostgresFigure& figure : *figures) {
+    rows.push_back({{"way", figure.way},
+                    {"tps", figure.median_tps},
+                    {"latency_ms", figure.median_latency_ms},
+                    {"ratio", figure.ratio},
+                    {"tps_of_rounds", figure.tps}});
+    if (json) continue;
+    std::printf("%-34s %8.0f tps  %7.2f ms  ratio %.2f\n", figure.way.c_str(), figure.median_tps,
+                figure.median_latency_ms, figure.ratio);
+  }
+  if (json) {
+    std::printf("%s\n", Json{{"clients", options.clients},
+                             {"scale", options.scale},
+                             {"seconds", options.seconds},
+                             {"figures", std::move(rows)}}
+                            .dump()
+                            .c_str());
+  }
+  return 0;
+}
+
 CLI::App* AddAppend(CLI::App* app, AppendOptions* options) {
   CLI::App* command = app->add_subcommand("append", "Clients that append as fast as they can");
   command->add_option("--clients", options->clients, "How many at once")->capture_default_str();
@@ -114,6 +140,33 @@ CLI::App* AddFailover(CLI::App* app, FailoverOptions* options) {
   return command;
 }
 
+CLI::App* AddPostgres(CLI::App* app, PostgresOptions* options) {
+  CLI::App* command = app->add_subcommand(
+      "postgres", "What capture costs a PostgreSQL server, beside its own synchronous standby");
+  command
+      ->add_option("--dir", options->dir,
+                   "Where to make a directory for it all: the disk that "
+                   "is measured")
+      ->capture_default_str();
+  command->add_option("--pg-bin", options->pg_bin, "Directory of initdb, pg_ctl ...");
+  command->add_option("--kembar-bin", options->kembar_bin,
+                      "Directory of kembard ... (default: of this program)");
+  command->add_option("--clients", options->clients, "pgbench -c")
+      ->check(CLI::Range(1, 1'000))
+      ->capture_default_str();
+  command->add_option("--scale", options->scale, "pgbench -s")
+      ->check(CLI::Range(1, 10'000))
+      ->capture_default_str();
+  command->add_option("--seconds", options->seconds, "How long each way, each round")
+      ->check(CLI::Range(1, 3'600))
+      ->capture_default_str();
+  command->add_option("--rounds", options->rounds, "How often each way; medians are shown")
+      ->check(CLI::Range(1, 100))
+      ->capture_default_str();
+  command->add_flag("--keep", options->keep, "Leave the directory");
+  return command;
+}
+
 int Main(int argc, char** argv) {
   std::signal(SIGPIPE, SIG_IGN);
   std::signal(SIGINT, [](int) { g_stop = true; });
@@ -124,19 +177,20 @@ int Main(int argc, char** argv) {
   app.fallthrough();
   AppendOptions append;
   FailoverOptions failover;
+  PostgresOptions postgres;
   std::string output = "table";
   std::string node;
   std::string log;
   double timeout_s = 30;
   app.add_option("--node", node, "Where nodes are, HOST:PORT[,HOST:PORT...]")
-      ->envname("KEMBAR_NODE")
-      ->required();
+      ->envname("KEMBAR_NODE");
   app.add_option("--log", log, "The log (default: the only one)");
   app.add_option("--timeout", timeout_s, "Seconds after which an append is given up")
       ->capture_default_str();
   app.add_option("--output", output, "table or json")->check(CLI::IsMember({"table", "json"}));
   const CLI::App* append_command = AddAppend(&app, &append);
   AddFailover(&app, &failover);
+  const CLI::App* postgres_command = AddPostgres(&app, &postgres);
   try {
     app.parse(argc, argv);
   } catch (const CLI::Success& e) {
@@ -147,6 +201,8 @@ int Main(int argc, char** argv) {
     std::fprintf(stderr, "error: %s (hint: see kembar-bench --help)\n", why.c_str());
     return 2;
   }
+  if (postgres_command->parsed()) return RunPostgres(postgres, output == "json");
+  if (node.empty()) return Fail(Status(Code::kInvalid, "--node is required"));
   append.node = failover.node = node;
   append.log = failover.log = log;
   append.timeout_s = failover.timeout_s = timeout_s;

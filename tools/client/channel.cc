@@ -39,6 +39,7 @@ std::shared_ptr<NodeStubs> ChannelPool::Get(const std::string& address) {
     node->admin = v1::Admin::NewStub(channel);
     node->log = v1::Log::NewStub(channel);
     node->tender = v1::Tender::NewStub(channel);
+    node->blob = v1::Blob::NewStub(channel);
   }
   return node;
 }

@@ -11,6 +11,7 @@
 #include <string>
 
 #include "kembar/v1/admin.grpc.pb.h"
+#include "kembar/v1/blob.grpc.pb.h"
 #include "kembar/v1/log.grpc.pb.h"
 #include "kembar/v1/tender.grpc.pb.h"
 
@@ -21,6 +22,7 @@ struct NodeStubs {
   std::unique_ptr<v1::Admin::Stub> admin;
   std::unique_ptr<v1::Log::Stub> log;
   std::unique_ptr<v1::Tender::Stub> tender;
+  std::unique_ptr<v1::Blob::Stub> blob;
 };
 
 class ChannelPool {

@@ -3,6 +3,8 @@
 
 #include <grpcpp/grpcpp.h>
 
+#include <utility>
+
 #include "tools/client/rpc_status.h"
 
 namespace kembar::client {
@@ -87,6 +89,17 @@ Status ListItems(NodeStubs* node, const v1::ListItemsRequest& request, const Dea
       deadline,
       [&](grpc::ClientContext* context) { return node->tender->ListItems(context, request); },
       [&](const v1::ListItemsResponse& response) { return GiveEach(response.items(), each); });
+}
+
+Status GetItem(NodeStubs* node, const v1::GetItemRequest& request, const Deadline& deadline,
+               v1::ItemVersion* item) {
+  grpc::ClientContext context;
+  deadline.ApplyTo(&context);
+  v1::GetItemResponse response;
+  const grpc::Status status = node->tender->GetItem(&context, request, &response);
+  RETURN_IF_ERROR(FromGrpc(status, context));
+  *item = std::move(*response.mutable_item());
+  return Status::Ok();
 }
 
 Status ReadQuarantine(NodeStubs* node, const v1::ReadQuarantineRequest& request,

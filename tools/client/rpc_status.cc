@@ -98,6 +98,7 @@ bool IsRetryable(Code code) {
     case Code::kFull:
     case Code::kIo:
     case Code::kUnimplemented:
+    case Code::kPrecondition:
     case Code::kInternal: return false;
   }
   return false;

@@ -1,8 +1,7 @@
 // mapping.h — what a parsed row is in the log: one function a form.
 //
 // `draft` has payload and row already; the mapper fills in the rest. A kInvalid Status is the
-// reason for which the row is rejected. A further form (manual recording, from CSV) is another
-// function.
+// reason for which the row is rejected. Manual recording, from CSV, is manual.h.
 #pragma once
 
 #include <string_view>

@@ -39,11 +39,16 @@ void AddCommands(CLI::App* app, Context* context) {
   AddAppend(app, context);
   AddLog(app, context);
   AddPackage(app, context);
+  AddRestore(app, context);
+  AddCompare(app, context);
+  AddAudit(app, context);
+  AddManual(app, context);
   AddFailover(app, context);
   AddSwitchover(app, context);
   AddConfig(app, context);
   AddMember(app, context);
   AddQuarantine(app, context);
+  AddRepair(app, context);
   AddVerify(app, context);
   AddCompletion(app, context);
 }

@@ -112,6 +112,9 @@ std::string Perfdata(const LogView& view, const CheckThresholds& limits) {
             Number(limits.warn_lag_s) + ";" + Number(limits.crit_lag_s) + ";0";
     text += " 'lag_records_" + row.name +
             "'=" + (row.lag_records ? std::to_string(*row.lag_records) : std::string("U")) + ";;;0";
+    text += " 'lag_bytes_" + row.name +
+            "'=" + (row.lag_bytes ? std::to_string(*row.lag_bytes) + "B" : std::string("U")) +
+            ";;;0";
   }
   return "'commit_index'=" + std::to_string(view.commit_index) +
          "c 'nodes_reachable'=" + std::to_string(answering) + ";;;0;" +

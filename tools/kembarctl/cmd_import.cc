@@ -1,4 +1,5 @@
-// cmd_import.cc — `import rup|ocds|isb`: published tender files into the log.
+// cmd_import.cc — `import rup|ocds|isb`: published tender files into the log (`manual`: see
+// cmd_import_manual.cc).
 #include <CLI/CLI.hpp>
 
 #include <atomic>
@@ -165,6 +166,7 @@ void AddImport(CLI::App* app, Context* context) {
   AddFormat(command, context, "rup", "SiRUP procurement plans, a JSON array");
   AddFormat(command, context, "ocds", "OCDS 1.1 release packages");
   AddFormat(command, context, "isb", "LKPP's ISB exports of an SPSE");
+  AddImportManual(command, context);
 }
 
 }  // namespace kembar::ctl

@@ -62,10 +62,6 @@ Status CheckCandidate(const std::vector<NodeFact>& nodes, const FailoverRequest&
     return Refuse("node " + request.to + " holds nothing of this log",
                   "fail over to a node that holds the log");
   }
-  if (!candidate->alarm.empty()) {
-    return Refuse("node " + request.to + " is stopped: " + candidate->alarm,
-                  "fail over to another node");
-  }
   return Status::Ok();
 }
 
@@ -102,6 +98,17 @@ Status CheckQuorum(const std::vector<NodeFact>& nodes, const FailoverRequest& re
                 "if those sites are lost, add " + SilentMembers(nodes, next, "--without "));
 }
 
+// Members that gave no promise, or one that says nothing because their disk has forgotten.
+std::string NamesWithoutPromise(const Config& config, const std::vector<NodeFact>& promises) {
+  std::string names;
+  for (const Member& member : config.members) {
+    const NodeFact* node = Find(promises, member.name);
+    if (node != nullptr && Remembers(*node)) continue;
+    names += (names.empty() ? "" : " or ") + member.name;
+  }
+  return names;
+}
+
 void JudgePromises(const Config& config, const NodeFact& latest,
                    const std::vector<NodeFact>& promises, std::vector<std::string>* doubts) {
   uint32_t promised = 0;
@@ -116,14 +123,17 @@ void JudgePromises(const Config& config, const NodeFact& latest,
   }
   // Where a primary may acknowledge alone, any member that does not promise may have reigned alone
   // in an epoch that nobody else has heard of.
-  if (promised == config.members.size()) return;
-  const std::string& old_primary = latest.control.primary;
+  const std::string without = NamesWithoutPromise(config, promises);
+  if (without.empty()) return;
   if (config.mode != Mode::kMaxProtection) {
-    doubts->push_back("in mode " + std::string(ModeName(config.mode)) + " primary " + old_primary +
-                      " may have acknowledged records alone, and what it held is not to be had");
+    doubts->push_back("in mode " + std::string(ModeName(config.mode)) +
+                      " a primary may acknowledge records alone; what was acknowledged by " +
+                      without + " alone is not to be had (the last primary known is " +
+                      latest.control.primary + ")");
   } else if (config.RequiredMirrors() == 0) {
-    doubts->push_back("primary " + old_primary +
-                      " acknowledged without a mirror, and what it held is not to be had");
+    doubts->push_back("primary " + latest.control.primary +
+                      " acknowledges without a mirror; what was acknowledged by " + without +
+                      " alone is not to be had");
   }
 }
 
@@ -219,6 +229,13 @@ Completeness JudgeCompleteness(const std::string& candidate,
                             candidate + " (epoch " + EpochText(self->epoch) + ", record " +
                             std::to_string(self->durable_index) + ")");
   }
+  // While two logs contradict each other, nobody can prove which one is whole.
+  for (const NodeFact& node : promises) {
+    if (node.alarm.empty()) continue;
+    result.doubts.push_back("node " + node.name +
+                            " has stopped this log, because its records and " +
+                            "its primary's contradict each other: " + node.alarm);
+  }
   for (const NodeFact& node : promises) {
     if (node.must_reach <= self->durable_index) continue;
     result.doubts.push_back("node " + node.name + " once acknowledged record " +
@@ -254,6 +271,7 @@ Result<FailoverPlan> PlanFailover(const std::vector<NodeFact>& nodes,
   }
   const NodeFact* old_primary = Find(nodes, plan.old_primary);
   plan.old_primary_reachable = Answers(old_primary) && old_primary->is_primary;
+  plan.candidate_stopped = !Find(nodes, request.to)->alarm.empty();
   if (plan.old_primary_reachable && plan.old_primary == request.to && request.without.empty()) {
     return Refuse("node " + request.to + " is the primary already", "nothing is to be done");
   }

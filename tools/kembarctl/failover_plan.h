@@ -69,6 +69,7 @@ struct FailoverPlan {
   Config config;                       // to promote with
   Completeness outlook;                // what the promises will show if nothing changes
   bool old_primary_reachable = false;  // it still calls itself primary: a switchover is the way
+  bool candidate_stopped = false;      // by an alarm: it will never be level with that primary
 };
 
 // kInvalid with a hint when the request can't or must not be carried out. Loss that was not

@@ -141,6 +141,11 @@ Status Failover::CheckOutlook(const Completeness& outlook, bool fenced) const {
   if (fenced) {
     why += "; the nodes are fenced, the log has no primary until a failover completes";
   }
+  if (plan_.candidate_stopped) {
+    return Status(Code::kInvalid, why,
+                  "if the primary's log is the truth: kembarctl repair --node " + request_.to +
+                      "; if this node's is: add --accept-loss");
+  }
   if (!outlook.better.empty()) {
     return Status(Code::kInvalid, why, "fail over to " + outlook.better + ", or add --accept-loss");
   }
@@ -312,7 +317,13 @@ void Failover::PrintResult(const Promotion& promotion, bool lossless, double sec
 
 Outcome Failover::Run(bool switchover) {
   RETURN_IF_ERROR(MakePlan());
-  const bool drain = plan_.old_primary_reachable && plan_.old_primary != request_.to;
+  if (switchover && plan_.candidate_stopped) {
+    return Status(Code::kInvalid, plan_.outlook.doubts.front(),
+                  "kembarctl repair --node " + request_.to + ", or, if its log is the truth, " +
+                      "kembarctl failover --to " + request_.to + " --accept-loss");
+  }
+  const bool drain =
+      plan_.old_primary_reachable && plan_.old_primary != request_.to && !plan_.candidate_stopped;
   if (switchover && !drain) {
     return plan_.old_primary_reachable
                ? Status(Code::kInvalid, "node " + request_.to + " is the primary already")

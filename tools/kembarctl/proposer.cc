@@ -33,6 +33,7 @@ Result<NodeFact> FactFromPromise(const client::NodeView& view, const v1::FenceRe
   fact.promised_to = answer.promised_to();
   fact.seen_epoch = answer.seen_epoch();
   fact.must_reach = answer.must_reach();
+  fact.alarm = answer.alarm();
   RETURN_IF_ERROR(FillControl(answer.control(), answer.control_index(), &fact));
   return fact;
 }

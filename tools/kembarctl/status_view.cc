@@ -98,6 +98,7 @@ void SetOwnWords(const Voice& voice, NodeRow* row) {
 // What the primary knows of a mirror, for what the mirror could not be asked.
 void SetPeerWords(const v1::PeerStatus& peer, NodeRow* row) {
   AddTrouble(peer.trouble(), row);
+  row->lag_bytes = peer.lag_bytes();
   if (peer.contact_ms_ago() < 0 && peer.durable_index() == 0) return;
   if (!row->durable_index) row->durable_index = peer.durable_index();
   if (!row->commit_index) row->commit_index = peer.commit_index();
@@ -178,6 +179,17 @@ void SetAlarms(const std::vector<Voice>& voices, LogView* view) {
   }
 }
 
+// Two nodes that won't talk because one of them is not who it should be.
+void SetRefusedLinks(const std::vector<NodeView>& nodes, LogView* view) {
+  for (const NodeView& node : nodes) {
+    for (const v1::LinkTrouble& refused : node.status.refused_links()) {
+      const std::string text =
+          node.name + ": no link with " + refused.node() + ": " + refused.text();
+      view->alarms.push_back(text);
+    }
+  }
+}
+
 }  // namespace
 
 LogView MakeLogView(const std::vector<NodeView>& nodes, const std::string& log) {
@@ -206,6 +218,7 @@ LogView MakeLogView(const std::vector<NodeView>& nodes, const std::string& log) 
     for (const auto& member : config.left_out()) view.left_out.push_back(member.name());
   }
   SetAlarms(voices, &view);
+  SetRefusedLinks(nodes, &view);
   for (const NodeView& node : nodes) view.nodes.push_back(MakeRow(node, voices, view, control));
   return view;
 }
@@ -220,6 +233,7 @@ Json StatusJson(const LogView& view) {
                      {"durable_index", OrNull(row.durable_index)},
                      {"commit_index", OrNull(row.commit_index)},
                      {"lag_records", OrNull(row.lag_records)},
+                     {"lag_bytes", OrNull(row.lag_bytes)},
                      {"lag_seconds", OrNull(row.lag_seconds)},
                      {"last_contact",
                       row.last_contact_us ? Json(JsonTime(*row.last_contact_us)) : Json(nullptr)},

@@ -25,6 +25,7 @@ struct NodeRow {
   std::optional<uint64_t> durable_index;  // of a node that does not answer: as last acknowledged
   std::optional<uint64_t> commit_index;
   std::optional<uint64_t> lag_records;
+  std::optional<uint64_t> lag_bytes;  // as its primary says
   std::optional<double> lag_seconds;
   std::optional<int64_t> last_contact_us;  // between it and another node of the log
   std::string trouble;

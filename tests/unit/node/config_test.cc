@@ -100,7 +100,7 @@ TEST(Config, NamesFileLineAndKey) {
       {"[node]\nname = \"tebo\"\ndata = \"/d\"\n[lmits]\n",
        "x.toml:4: lmits: unknown section (hint: did you mean limits?)"},
       {"[node]\nname = \"tebo\"\ndata = \"/d\"\n[tls]\nca = \"x\"\n",
-       "x.toml:4: tls: unknown section (hint: known here: node peer limits mirror)"},
+       "x.toml:4: tls: unknown section (hint: known here: node peer link_limit limits mirror)"},
       {"[node]\ndata = \"/d\"\n",
        "x.toml:1: node.name: is missing (hint: write e.g. name = \"tebo\")"},
       {"", "x.toml:1: node.name: is missing (hint: write e.g. name = \"tebo\")"},
@@ -148,6 +148,41 @@ TEST(Config, NamesFileLineAndKey) {
 TEST(Config, NamesTheLineOfBrokenToml) {
   EXPECT_EQ(ErrorOf("[node]\nname = \"tebo\n").find("x.toml:2: not TOML: "), 0u);
   EXPECT_EQ(ErrorOf("[node]\nname = \"a\"\nname = \"b\"\n").find("x.toml:3: not TOML: "), 0u);
+}
+
+TEST(Config, TakesLimitsByHourOfDay) {
+  const std::string text = std::string(kMinimal) +
+                           "[[link_limit]]\nfrom = \"07:00\"\nto = \"17:30\"\n"
+                           "catch_up = \"500KiB\"\n"
+                           "[[link_limit]]\nfrom = \"22:00\"\nto = \"06:00\"\ncatch_up = 2097152\n"
+                           "blobs = \"1MiB\"\n";
+  const Result<NodeConfig> config = ParseConfig(text, "x.toml");
+  ASSERT_TRUE(config.ok()) << config.status().ToString();
+  const std::vector<LinkLimit> want = {{7 * 60, 17 * 60 + 30, 500 << 10},
+                                       {22 * 60, 6 * 60, 2 << 20, 1 << 20}};
+  EXPECT_EQ(config->link_limits, want);
+  const Result<NodeConfig> again = ParseConfig(EffectiveConfig(*config), "x.toml");
+  ASSERT_TRUE(again.ok()) << again.status().ToString();
+  EXPECT_EQ(again->link_limits, want);
+}
+
+TEST(Config, RefusesLimitsThatSayNothingClear) {
+  const auto error = [](const std::string& limits) { return ErrorOf(kMinimal + limits); };
+  const std::string day = "[[link_limit]]\nfrom = \"07:00\"\nto = \"17:00\"\ncatch_up = \"1MiB\"\n";
+  const std::string night =
+      "[[link_limit]]\nfrom = \"16:59\"\nto = \"02:00\"\ncatch_up = \"1MiB\"\n";
+  EXPECT_EQ(error(day + night),
+            "x.toml:9: link_limit.from: overlaps the limit from 07:00 to 17:00");
+  EXPECT_NE(error("[[link_limit]]\nfrom = \"7:00\"\nto = \"17:00\"\ncatch_up = \"1MiB\"\n")
+                .find("is not a time of day"),
+            std::string::npos);
+  EXPECT_NE(error("[[link_limit]]\nfrom = \"07:00\"\nto = \"17:00\"\n")
+                .find("link_limit.catch_up: is missing"),
+            std::string::npos);
+  EXPECT_NE(error("[link_limit]\nfrom = \"07:00\"\n").find("two brackets"), std::string::npos);
+  EXPECT_NE(error("[[link_limit]]\nfrom = \"07:00\"\nto = \"17:00\"\ncatch_up = \"1KiB\"\n")
+                .find("out of range"),
+            std::string::npos);
 }
 
 TEST(Config, SaysWhichFileCannotBeRead) {

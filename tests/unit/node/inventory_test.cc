@@ -260,5 +260,33 @@ TEST(MirroredIndex, OfAMirrorIsWhatThePrimaryCommitted) {
   EXPECT_EQ(MirroredIndex(status), 0u);
 }
 
+TEST_F(InventoryTest, DocumentsAreCountedApartAndDecideWhetherAPackageIsWhole) {
+  Put("paket/1", "public.dokumen/17");
+  Put("paket/1", "reference/a.pdf");
+  Put("paket/1", "reference/b.pdf");
+  Put("paket/1", "document/a.pdf");
+  const uint64_t a = last_;
+  Put("paket/1", "document/c.pdf");
+  Put("paket/1", "document/gone.pdf");
+  Delete("paket/1", "document/gone.pdf");
+  const auto find = [&](uint64_t checked_to, std::set<uint64_t> missing) {
+    InventoryScope scope = Now();
+    scope.documents = {checked_to, std::make_shared<const std::set<uint64_t>>(missing)};
+    return *FindPackage(store_, scope, "paket/1");
+  };
+  PackageInfo package = find(last_, {});
+  EXPECT_EQ(package.items, 1u);
+  EXPECT_EQ(package.documents, 2u);
+  EXPECT_EQ(package.missing_documents, 1u);  // b.pdf
+  EXPECT_EQ(package.state, PackageState::kIncomplete);
+  Put("paket/1", "document/b.pdf");
+  EXPECT_EQ(find(last_, {}).state, PackageState::kComplete);
+  EXPECT_EQ(find(a, {}).state, PackageState::kAtRisk);  // not looked at yet
+  package = find(last_, {a});
+  EXPECT_EQ(package.missing_documents, 1u);
+  EXPECT_EQ(package.state, PackageState::kIncomplete);
+  EXPECT_EQ(FindPackage(store_, Now(), "paket/1")->state, PackageState::kAtRisk);
+}
+
 }  // namespace
 }  // namespace kembar

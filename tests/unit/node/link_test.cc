@@ -25,11 +25,17 @@ using testing::WaitUntil;
 
 std::string At(int port) { return "127.0.0.1:" + std::to_string(port); }
 
+struct More {
+  int64_t born_us = 0;
+  std::map<std::string, LinkIdentity> known;
+  std::vector<LinkLimit> limits;
+};
+
 // A node with engine, links and a server.
 class LinkedNode {
  public:
   LinkedNode(const std::string& name, int port, std::vector<LinkPeer> peers,
-             const std::string& uuid = {})
+             const std::string& uuid = {}, More more = {})
       : store_("uuid-" + (uuid.empty() ? name : uuid)) {
     EngineOptions engine;
     engine.node = name;
@@ -48,6 +54,14 @@ class LinkedNode {
     options.version = "test";
     options.ping_ms = 100;
     options.silence_ms = 600;
+    options.born_us = more.born_us;
+    options.known = std::move(more.known);
+    options.limits = std::move(more.limits);
+    options.remember = [this](const std::string& peer, const LinkIdentity& identity) {
+      std::lock_guard lock(mutex_);
+      remembered_[peer] = identity;
+      return Status();
+    };
     links_ = std::make_unique<LinkManager>(options, engine_.get());
     EXPECT_TRUE(engine_->Start().ok());
     grpc::ServerBuilder builder;
@@ -67,6 +81,10 @@ class LinkedNode {
   Engine& engine() { return *engine_; }
   LinkManager& links() { return *links_; }
   MemoryStore& store() { return store_; }
+  LinkIdentity Remembered(const std::string& peer) {
+    std::lock_guard lock(mutex_);
+    return remembered_[peer];
+  }
   Reply Do(const std::string& log, Event order) {
     std::promise<Reply> promise;
     engine_->Order(log, std::move(order), [&](const Reply& r) { promise.set_value(r); });
@@ -79,6 +97,8 @@ class LinkedNode {
   }
 
  private:
+  std::mutex mutex_;
+  std::map<std::string, LinkIdentity> remembered_;
   MemoryStore store_;
   std::unique_ptr<Engine> engine_;
   std::unique_ptr<LinkManager> links_;
@@ -199,6 +219,67 @@ v1::LinkMessage Hello(const std::string& node, const std::string& uuid, uint32_t
   message.mutable_hello()->set_node_uuid(uuid);
   message.mutable_hello()->set_protocol(protocol);
   return message;
+}
+
+TEST(Link, AYoungerDirectoryTakesThePlaceOfAnOlderOne) {
+  const int a = FreePort(), b = FreePort();
+  LinkedNode jambi("jambi", b, {{"tebo", ""}}, "jambi-2", {.born_us = 2'000'000});
+  LinkedNode tebo("tebo", a, {{"jambi", At(b)}}, "",
+                  {.known = {{"jambi", {"uuid-jambi", 1'000'000}}}});
+  ASSERT_TRUE(Linked(tebo, jambi));
+  EXPECT_EQ(tebo.Remembered("jambi").uuid, "uuid-jambi-2");
+  EXPECT_EQ(tebo.Remembered("jambi").born_us, 2'000'000);
+  EXPECT_THAT(tebo.links().Refused(), IsEmpty());
+}
+
+TEST(Link, AnOlderDirectoryThatComesBackIsRefusedAndBothSaySo) {
+  const int a = FreePort(), b = FreePort();
+  LinkedNode jambi("jambi", b, {{"tebo", ""}}, "", {.born_us = 1'000'000});
+  LinkedNode tebo("tebo", a, {{"jambi", At(b)}}, "",
+                  {.known = {{"jambi", {"uuid-jambi-2", 2'000'000}}}});
+  ASSERT_TRUE(WaitUntil([&] { return !tebo.links().Refused().empty(); }));
+  EXPECT_THAT(tebo.links().Refused()["jambi"],
+              HasSubstr("an older directory of jambi has come back"));
+  EXPECT_THAT(tebo.links().Linked(), IsEmpty());
+}
+
+TEST(Link, ThePeerThatDialsHearsThatItsDirectoryIsTheOlderOne) {
+  const int a = FreePort(), b = FreePort();
+  LinkedNode tebo("tebo", a, {{"jambi", ""}}, "",
+                  {.known = {{"jambi", {"uuid-jambi-2", 2'000'000}}}});
+  LinkedNode jambi("jambi", b, {{"tebo", At(a)}}, "", {.born_us = 0});
+  ASSERT_TRUE(WaitUntil([&] { return !jambi.links().Refused().empty(); }));
+  EXPECT_THAT(jambi.links().Refused()["tebo"], HasSubstr("an older directory of jambi"));
+  EXPECT_THAT(tebo.links().Refused()["jambi"], HasSubstr("an older directory of jambi"));
+}
+
+// Log A has 24 MiB to catch up, over a line that limits catching up to 64 KiB a second: that would
+// take six minutes. Appends to log B are acknowledged meanwhile as if there were no log A.
+TEST(Link, CatchingUpInOneLogDoesNotHoldBackAppendsInAnother) {
+  const int a = FreePort(), b = FreePort();
+  TcpProxy line(b);
+  More limited;
+  limited.limits = {{.from_minute = 0, .to_minute = 0, .bytes_per_s = 64 << 10}};
+  LinkedNode tebo("tebo", a, {{"jambi", line.address()}}, "", limited);
+  auto jambi = std::make_unique<LinkedNode>("jambi", b, std::vector<LinkPeer>{{"tebo", ""}});
+  ASSERT_TRUE(Linked(tebo, *jambi));
+  ASSERT_TRUE(tebo.Do("A", CreateLog{.state = MakeControl({"tebo", "jambi"})}).status.ok());
+  ASSERT_TRUE(tebo.Append("A", MakeAppend(1)).get().status.ok());
+  jambi.reset();
+  std::vector<std::future<Reply>> backlog;
+  for (uint64_t i = 2; i < 26; ++i) {
+    backlog.push_back(tebo.Append("A", MakeAppend(i, std::string(1 << 20, 'x'))));
+  }
+  ASSERT_TRUE(WaitUntil([&] { return *tebo.store().FindPosition("A", "uji", 25) != 0; }));
+  jambi = std::make_unique<LinkedNode>("jambi", b, std::vector<LinkPeer>{{"tebo", ""}});
+  ASSERT_TRUE(Linked(tebo, *jambi));
+  // The backlog is on its way, and as good as none of it has arrived.
+  ASSERT_TRUE(WaitUntil([&] { return tebo.engine().stats().catch_up_bytes > 0; }));
+  ASSERT_TRUE(tebo.Do("B", CreateLog{.state = MakeControl({"tebo", "jambi"})}).status.ok());
+  for (uint64_t i = 1; i <= 50; ++i) {
+    ASSERT_TRUE(tebo.Append("B", MakeAppend(i)).get().status.ok());
+  }
+  EXPECT_FALSE(tebo.store().RootAt("A", 27).ok() && jambi->store().RootAt("A", 27).ok());
 }
 
 TEST(Link, RefusalsSayWhy) {

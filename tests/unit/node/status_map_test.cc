@@ -10,7 +10,8 @@ namespace kembar {
 namespace {
 
 TEST(StatusMap, EveryCodeHasAGrpcCodeThatSurvivesTheWayBack) {
-  const std::set<Code> shared = {Code::kDiverged, Code::kIo};  // told apart by kembar-code only
+  // Told apart by kembar-code only.
+  const std::set<Code> shared = {Code::kDiverged, Code::kIo, Code::kPrecondition};
   for (int i = 0; i <= static_cast<int>(Code::kInternal); ++i) {
     const Code code = static_cast<Code>(i);
     if (shared.contains(code)) continue;
@@ -30,6 +31,7 @@ TEST(StatusMap, EveryGrpcCodeHasACode) {
 
 TEST(StatusMap, TheDocumentedCodes) {
   EXPECT_EQ(ToGrpcCode(Code::kNotPrimary), grpc::StatusCode::FAILED_PRECONDITION);
+  EXPECT_EQ(ToGrpcCode(Code::kPrecondition), grpc::StatusCode::FAILED_PRECONDITION);
   EXPECT_EQ(ToGrpcCode(Code::kFenced), grpc::StatusCode::ABORTED);
   EXPECT_EQ(ToGrpcCode(Code::kGap), grpc::StatusCode::OUT_OF_RANGE);
   EXPECT_EQ(ToGrpcCode(Code::kTimeout), grpc::StatusCode::DEADLINE_EXCEEDED);

@@ -37,6 +37,19 @@ TEST(HardState, RoundTrips) {
   EXPECT_EQ(*DecodeHardState(EncodeHardState(state)), state);
 }
 
+TEST(HardState, AlarmIndexTakesVersion2AndOnlyThen) {
+  HardState state = Sample();
+  state.alarm = "differs";
+  EXPECT_EQ(EncodeHardState(state)[0], 1);
+  state.alarm_index = 12;
+  const std::string bytes = EncodeHardState(state);
+  EXPECT_EQ(bytes[0], 2);
+  EXPECT_EQ(*DecodeHardState(bytes), state);
+  for (size_t size = 0; size < bytes.size(); ++size) {
+    EXPECT_EQ(DecodeHardState(bytes.substr(0, size)).status().code(), Code::kCorrupt) << size;
+  }
+}
+
 TEST(HardState, RefusesWhatItCannotKeep) {
   std::string good = EncodeHardState(Sample());
   for (size_t size = 0; size < good.size(); ++size) {
@@ -44,8 +57,8 @@ TEST(HardState, RefusesWhatItCannotKeep) {
   }
   EXPECT_EQ(DecodeHardState(good + "x").status().code(), Code::kCorrupt);
   std::string later = good;
-  later[0] = 2;
-  EXPECT_NE(DecodeHardState(later).status().message().find("version 2"), std::string::npos);
+  later[0] = 3;
+  EXPECT_NE(DecodeHardState(later).status().message().find("version 3"), std::string::npos);
   std::string disordered = good;
   disordered[good.size() - 9 - 4] = 'a';  // jambi becomes aambi
   EXPECT_EQ(DecodeHardState(disordered).status().code(), Code::kCorrupt) << ToHex(disordered);

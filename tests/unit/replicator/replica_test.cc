@@ -360,5 +360,124 @@ TEST_F(ReplicaTest, MirrorRefusesToCutCommittedRecordsOff) {
   EXPECT_EQ(Status_("tebo").state, LogState::kStalled);
 }
 
+// Tebo reigns on with an old disk that holds 6 of 11 records; jambi holds all and has an alarm.
+class AlarmTest : public ReplicaTest {
+ protected:
+  void SetUp() override {
+    Start("tebo");
+    Start("jambi");
+    Create("tebo", MakeConfig({"tebo", "jambi"}));
+    Pass(1'000);
+    for (uint64_t p = 1; p <= 5; ++p) ASSERT_TRUE(Acknowledged(Append("tebo", p)));
+    const auto old = nodes_["tebo"]->store_->Save();
+    for (uint64_t p = 6; p <= 10; ++p) ASSERT_TRUE(Acknowledged(Append("tebo", p)));
+    Pass(500);
+    Kill("tebo");
+    nodes_["tebo"]->store_->Restore(*old);
+    Start("tebo");
+    Pass(3'000);
+    ASSERT_FALSE(Status_("jambi").hard.alarm.empty());
+    ASSERT_EQ(Status_("jambi").hard.alarm_index, 7u);
+  }
+  Reply Repair(const std::string& name) {
+    Event(name, RepairRequest{++ticket_, "operator@desk", "tebo is right"});
+    return replies_.at(ticket_);
+  }
+  Config config_ = MakeConfig({"tebo", "jambi"});
+};
+
+TEST_F(AlarmTest, PromotionNeedsAcceptedLossAndEndsIt) {
+  const uint64_t epoch = NextEpoch(Status_("jambi").hard.promised_epoch);
+  EXPECT_FALSE(Fence("jambi", epoch, "jambi").fence->alarm.empty());
+  Fence("tebo", epoch, "jambi");
+  EXPECT_EQ(Promote("jambi", epoch, config_).status.code(), Code::kPrecondition);
+  ASSERT_TRUE(Promote("jambi", epoch, config_, /*lossy=*/true).status.ok());
+  Pass(3'000);
+  EXPECT_TRUE(Status_("jambi").hard.alarm.empty());
+  EXPECT_EQ(Status_("jambi").state, LogState::kProtected);
+  EXPECT_EQ(Status_("tebo").durable_root, Status_("jambi").durable_root);
+  EXPECT_EQ(nodes_["tebo"]->store_->Quarantines("tebo")->size(), 1u);
+}
+
+TEST_F(AlarmTest, RepairMovesWhatDiffersToQuarantineAndTheNodeMayReignAgain) {
+  const Reply reply = Repair("jambi");
+  ASSERT_TRUE(reply.status.ok()) << reply.status.ToString();
+  EXPECT_EQ(reply.index, 7u);
+  EXPECT_EQ(reply.quarantined, 5u);
+  const QuarantineInfo info = nodes_["jambi"]->store_->Quarantines("tebo")->front();
+  EXPECT_EQ(info.acknowledged_to, 11u);
+  for (const char* part : {"repair", "operator@desk", "tebo is right", "lacks committed records"}) {
+    EXPECT_NE(info.origin.find(part), std::string::npos) << info.origin;
+  }
+  Pass(3'000);
+  EXPECT_TRUE(Status_("jambi").trouble.empty()) << Status_("jambi").trouble;
+  EXPECT_EQ(Status_("tebo").state, LogState::kProtected);
+  EXPECT_EQ(Status_("jambi").durable_root, Status_("tebo").durable_root);
+  const uint64_t epoch = NextEpoch(Status_("jambi").hard.promised_epoch);
+  EXPECT_TRUE(Fence("jambi", epoch, "jambi").status.ok());
+  EXPECT_TRUE(Promote("jambi", epoch, config_).status.ok());
+}
+
+TEST_F(ReplicaTest, AfterARepairTheNodeMayNotReignBeforeItHoldsWhatThePrimaryHadCommitted) {
+  for (const char* name : {"tebo", "jambi", "bungo"}) Start(name);
+  const Config config = MakeConfig({"tebo", "jambi", "bungo"});
+  Create("tebo", config);
+  Pass(1'000);
+  ASSERT_TRUE(Acknowledged(Append("tebo", 1)));
+  Pass(500);
+  const auto old = nodes_["tebo"]->store_->Save();
+  Kill("bungo");
+  for (uint64_t p = 2; p <= 4; ++p) ASSERT_TRUE(Acknowledged(Append("tebo", p)));
+  Pass(500);
+  Kill("tebo");
+  nodes_["tebo"]->store_->Restore(*old);
+  Start("tebo");
+  Start("bungo");  // knows nothing of what came after the old disk: tebo goes on with it
+  Pass(3'000);
+  for (uint64_t p = 2; p <= 9; ++p) ASSERT_TRUE(Acknowledged(Append("tebo", p, "again")));
+  Pass(500);
+  ASSERT_FALSE(Status_("jambi").hard.alarm.empty());
+  cut_.insert({"jambi", "tebo"});  // it hears, and cannot ask for what it misses
+  Event("jambi", RepairRequest{++ticket_, "operator@desk", ""});
+  ASSERT_TRUE(replies_.at(ticket_).status.ok());
+  EXPECT_EQ(Status_("jambi").hard.must_reach, Status_("tebo").commit_index);
+  EXPECT_LT(Status_("jambi").durable_index, Status_("jambi").hard.must_reach);
+  const uint64_t early = NextEpoch(Status_("tebo").epoch);
+  ASSERT_TRUE(Fence("jambi", early, "jambi").status.ok());
+  EXPECT_EQ(Promote("jambi", early, config).status.code(), Code::kPrecondition);
+  cut_.clear();
+  const uint64_t epoch = NextEpoch(early);
+  for (const char* name : {"tebo", "bungo"}) ASSERT_TRUE(Fence(name, epoch, "tebo").status.ok());
+  ASSERT_TRUE(Promote("tebo", epoch, config).status.ok());
+  Pass(3'000);
+  const uint64_t last = NextEpoch(epoch);
+  ASSERT_TRUE(Fence("jambi", last, "jambi").status.ok());
+  EXPECT_TRUE(Promote("jambi", last, config).status.ok());
+}
+
+TEST_F(AlarmTest, RepairIsRefusedWhereThereIsNothingToRepairOrNobodyToRepairTo) {
+  EXPECT_EQ(Repair("tebo").status.code(), Code::kPrecondition);
+  Kill("tebo");
+  Pass(3'000);
+  EXPECT_EQ(Repair("jambi").status.code(), Code::kUnavailable);
+  Start("tebo");
+  Pass(1'000);
+  ASSERT_TRUE(Repair("jambi").status.ok());
+  EXPECT_EQ(Repair("jambi").status.code(), Code::kPrecondition);
+}
+
+TEST_F(ReplicaTest, LagIsExactInBytesWhileItIsInMemory) {
+  Start("tebo");
+  Start("jambi");
+  Create("tebo", MakeConfig({"tebo", "jambi"}));
+  Pass(1'000);
+  ASSERT_EQ(Status_("tebo").peers[0].lag_bytes, 0u);
+  cut_.insert({"tebo", "jambi"});
+  Append("tebo", 1, std::string(1'000, 'x'));
+  Append("tebo", 2, std::string(50, 'x'));
+  const FrameBatch behind = *nodes_["tebo"]->store_->Read("tebo", 2, 3, 1 << 20);
+  EXPECT_EQ(Status_("tebo").peers[0].lag_bytes, behind.bytes);
+}
+
 }  // namespace
 }  // namespace kembar

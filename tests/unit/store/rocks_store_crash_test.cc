@@ -101,7 +101,7 @@ class DamagedWal : public testing::Test {
       const Status status = OpenCopy(copy, wal).status();
       EXPECT_EQ(status.code(), Code::kCorrupt) << status.ToString();
       EXPECT_THAT(status.message(), HasSubstr(name_));
-      EXPECT_FALSE(status.hint().empty());
+      EXPECT_THAT(status.hint(), HasSubstr("--rebuild"));
     }
   }
   Result<std::unique_ptr<RocksStore>> OpenCopy(const TempDir& copy, const std::string& wal) {

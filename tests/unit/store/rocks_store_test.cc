@@ -419,8 +419,8 @@ TEST(RocksStoreTest, ATruncationLeavesNothingBehind) {
       std::unique_ptr<rocksdb::Iterator> it(db->NewIterator({}, family(name)));
       for (it->SeekToFirst(); it->Valid(); it->Next()) ++counts[name];
     }
-    // meta: format, node_uuid, the log's end and two quarantines.
-    EXPECT_EQ(counts, (std::map<std::string, size_t>{{"meta", 5}, {"quarantine", 17}}));
+    // meta: format, node_uuid, born_us, the log's end and two quarantines.
+    EXPECT_EQ(counts, (std::map<std::string, size_t>{{"meta", 6}, {"quarantine", 17}}));
   });
 }
 

@@ -17,7 +17,7 @@ namespace kembar {
 // A new directory, removed with all that is in it.
 class TempDir {
  public:
-  TempDir() : path_(testing::TempDir() + "kembar_XXXXXX") {
+  TempDir() : path_(::testing::TempDir() + "kembar_XXXXXX") {
     if (::mkdtemp(path_.data()) == nullptr) std::abort();
   }
   ~TempDir() {

@@ -1,0 +1,34 @@
+// verify_blobs.h — re-reads every chunk of a log's documents and checks it against its name.
+//
+// Blocking; used by one thread. A chunk that fails is set aside, so that it counts as missing and
+// is fetched again from another node; the store of chunks and the tracker are told.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "node/blob/blob_store.h"
+#include "node/blob/tracker.h"
+#include "replicator/log/store.h"
+
+namespace kembar {
+
+struct BlobVerifyProgress {
+  uint64_t chunks = 0;              // checked so far, each once
+  std::vector<std::string> errors;  // new since the last report; each names log, package, document
+};
+
+struct BlobVerifyParts {
+  const Store* store = nullptr;
+  BlobStore* blobs = nullptr;
+  BlobTracker* tracker = nullptr;  // may be null
+};
+
+// All versions of documents with an index up to `last_index`. Calls `report` now and then and once
+// at the end; it returns false to stop.
+void VerifyDocuments(const BlobVerifyParts& parts, const std::string& log, uint64_t last_index,
+                     const std::function<bool(const BlobVerifyProgress&)>& report);
+
+}  // namespace kembar

@@ -1,0 +1,384 @@
+// source_test.cc — a real directory into a node in memory and back: recorded once, moved without
+// its content, deleted only when it is meant, restored equal.
+#include "tools/documents/source.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <condition_variable>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <thread>
+
+#include "tests/unit/documents/fake_node.h"
+#include "tools/documents/fetch.h"
+
+namespace kembar::documents {
+namespace {
+
+namespace fs = std::filesystem;
+using ::testing::Contains;
+using testing::FakeNode;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+using ::testing::Key;
+using ::testing::SizeIs;
+
+constexpr char kMapping[] = R"(
+[[document]]
+path = "paket/{key}/**"
+package = "paket/{key}"
+)";
+
+// Asks until it is so, for at most ten seconds.
+template <class Predicate>
+bool WaitUntil(const Predicate& predicate) {
+  std::mutex mutex;
+  std::unique_lock lock(mutex);
+  std::condition_variable nobody;
+  const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(10);
+  while (!predicate()) {
+    if (std::chrono::steady_clock::now() > deadline) return false;
+    nobody.wait_for(lock, std::chrono::milliseconds(10));
+  }
+  return true;
+}
+
+class SourceTest : public ::testing::Test {
+ protected:
+  SourceTest() {
+    char name[] = "/tmp/kembar-source-XXXXXX";
+    base_ = mkdtemp(name);
+    root_ = base_ / "uploads";
+    fs::create_directory(root_);
+    options_.name = "uji";
+    options_.dir = root_.string();
+    options_.settle_ms = 100;
+    options_.canary_every_s = 0;
+  }
+  ~SourceTest() override {
+    Stop();
+    std::error_code error;
+    fs::remove_all(base_, error);
+  }
+
+  void Write(const std::string& path, const std::string& content) const {
+    fs::create_directories((root_ / path).parent_path());
+    std::ofstream(root_ / path, std::ios::binary) << content;
+  }
+  void Start() {
+    Result<capture::Mapping> mapping = capture::Mapping::Parse(mapping_, "m");
+    ASSERT_TRUE(mapping.ok());
+    auto source = DocumentsSource::Make(options_, {node_.address()}, "", *std::move(mapping));
+    ASSERT_TRUE(source.ok());
+    source_ = *std::move(source);
+    thread_ = std::jthread([this](const std::stop_token& stop) {
+      const Status status = source_->Run(stop);
+      EXPECT_TRUE(status.ok()) << status.ToString();
+    });
+  }
+  void Stop() {
+    if (thread_.joinable()) {
+      thread_.request_stop();
+      thread_.join();
+    }
+  }
+  // All that there is now is in the log. `files`: how many that makes.
+  bool CaughtUp(uint64_t files) {
+    return WaitUntil([&] {
+      const SourceStatus status = source_->status();
+      return status.files == files && status.pending == 0 && status.caught_up_us > 0 &&
+             node_.Living().size() == files;
+    });
+  }
+  Result<std::vector<PlacedDocument>> List() {
+    auto stubs = channels_.Get(node_.address());
+    return ListDocuments(stubs.get(), "tebo", {}, {});
+  }
+
+  fs::path base_;
+  fs::path root_;
+  std::string mapping_ = kMapping;
+  SourceOptions options_;
+  FakeNode node_;
+  client::ChannelPool channels_;
+  std::unique_ptr<DocumentsSource> source_;
+  std::jthread thread_;
+};
+
+TEST_F(SourceTest, RecordsWhatIsThereAndWhatComes) {
+  Write("paket/7/a.rhs", "isi");
+  Write("lain/\xff", "");
+  fs::create_symlink("/etc/passwd", root_ / "link");
+  Start();
+  ASSERT_TRUE(CaughtUp(2));
+  EXPECT_THAT(node_.Living(), Contains(Key("paket/7 document/paket/7/a.rhs")));
+  EXPECT_THAT(node_.Living(), Contains(Key("- document/lain/%FF")));
+  Write("paket/8/deep/er/b", "x");
+  ASSERT_TRUE(CaughtUp(3));
+  EXPECT_THAT(node_.Living(), Contains(Key("paket/8 document/paket/8/deep/er/b")));
+  EXPECT_EQ(source_->status().symlinks, 1U);
+  fs::remove(root_ / "paket/7/a.rhs");
+  ASSERT_TRUE(CaughtUp(2));
+}
+
+TEST_F(SourceTest, AMovedDirectoryMovesNoContent) {
+  for (int i = 0; i < 5; ++i)
+    Write("paket/7/" + std::to_string(i), std::string(50'000, char('a' + i)));
+  Start();
+  ASSERT_TRUE(CaughtUp(5));
+  const uint64_t before = node_.bytes_put();
+  fs::rename(root_ / "paket/7", root_ / "paket/9");
+  ASSERT_TRUE(WaitUntil([&] {
+    return node_.Living().contains("paket/9 document/paket/9/4") && node_.Living().size() == 5;
+  }));
+  Write("paket/9/copy", std::string(50'000, 'a'));
+  ASSERT_TRUE(CaughtUp(6));
+  EXPECT_EQ(node_.bytes_put(), before);
+}
+
+TEST_F(SourceTest, ChangesOfModeAndContentAreVersions) {
+  Write("a", "1");
+  chmod((root_ / "a").c_str(), 0640);
+  Start();
+  ASSERT_TRUE(CaughtUp(1));
+  chmod((root_ / "a").c_str(), 0600);
+  ASSERT_TRUE(WaitUntil(
+      [&] { return node_.Living()["- document/a"].find("\"0600\"") != std::string::npos; }));
+  Write("a", "22");
+  ASSERT_TRUE(WaitUntil(
+      [&] { return node_.Living()["- document/a"].find("\"size\":2") != std::string::npos; }));
+}
+
+TEST_F(SourceTest, AfterARestartNothingIsRecordedAgain) {
+  for (int i = 0; i < 300; ++i) Write("d/" + std::to_string(i), std::to_string(i));
+  Start();
+  ASSERT_TRUE(CaughtUp(300));
+  Stop();
+  const uint64_t records = node_.records();
+  EXPECT_EQ(records, 300U);
+  fs::remove(root_ / "d/7");
+  Write("d/8", "changed while the agent was away");
+  Start();
+  ASSERT_TRUE(CaughtUp(299));
+  EXPECT_EQ(node_.records(), records + 2);
+}
+
+TEST_F(SourceTest, APositionThatIsTakenMakesItLookAgain) {
+  Write("a", "1");
+  Start();
+  ASSERT_TRUE(CaughtUp(1));
+  node_.TakePosition("documents/uji");
+  Write("b", "1");
+  ASSERT_TRUE(CaughtUp(2));
+  EXPECT_EQ(node_.records(), 2U);
+}
+
+TEST_F(SourceTest, ManyDeletionsAreHeldUntilConfirmed) {
+  options_.mass_delete_min = 10;
+  for (int i = 0; i < 40; ++i) Write("d/" + std::to_string(i), std::to_string(i));
+  Start();
+  ASSERT_TRUE(CaughtUp(40));
+  for (int i = 0; i < 20; ++i) fs::remove(root_ / "d" / std::to_string(i));
+  ASSERT_TRUE(WaitUntil([&] { return source_->status().held_deletions == 20; }));
+  EXPECT_THAT(source_->status().held, HasSubstr(kConfirmFile));
+  Write("new", "1");
+  ASSERT_TRUE(WaitUntil([&] { return node_.Living().contains("- document/new"); }));
+  EXPECT_THAT(node_.Living(), SizeIs(41)) << "what is new is recorded meanwhile";
+  Write(kConfirmFile, "");
+  ASSERT_TRUE(CaughtUp(21));
+  ASSERT_TRUE(WaitUntil([&] { return source_->status().held.empty(); }));
+  EXPECT_FALSE(fs::exists(root_ / kConfirmFile));
+}
+
+TEST_F(SourceTest, AnotherDirectoryInItsPlaceIsNotBelieved) {
+  Write("a", "1");
+  Write("b", "1");
+  Start();
+  ASSERT_TRUE(CaughtUp(2));
+  fs::rename(root_, base_ / "away");
+  ASSERT_TRUE(WaitUntil([&] { return !source_->status().trouble.empty(); }));
+  fs::create_directory(root_);
+  ASSERT_TRUE(WaitUntil(
+      [&] { return source_->status().trouble.find("another directory") != std::string::npos; }));
+  EXPECT_THAT(node_.Living(), SizeIs(2));
+  fs::remove(root_);
+  fs::rename(base_ / "away", root_);
+  Write("c", "1");
+  ASSERT_TRUE(CaughtUp(3));
+}
+
+TEST_F(SourceTest, AnEmptyDirectoryAtTheStartIsNotBelieved) {
+  options_.canary_every_s = 3'600;
+  Write("a", "1");
+  Start();
+  ASSERT_TRUE(CaughtUp(2));
+  EXPECT_GT(source_->status().canary_us, 0);
+  Stop();
+  fs::rename(root_, base_ / "away");
+  fs::create_directory(root_);
+  Write("other", "1");
+  Start();
+  ASSERT_TRUE(WaitUntil([&] { return source_->status().held_deletions == 2; }));
+  EXPECT_FALSE(fs::exists(root_ / kCanaryFile));
+  EXPECT_THAT(source_->status().held, HasSubstr("canary"));
+}
+
+TEST_F(SourceTest, AFileThatGrowsIsRecordedWhenItRests) {
+  options_.settle_ms = 300;
+  Start();
+  ASSERT_TRUE(CaughtUp(0));
+  std::ofstream out(root_ / "big", std::ios::binary);
+  for (int i = 0; i < 20; ++i) {
+    out << std::string(10'000, 'x') << std::flush;
+    int turns = 0;
+    WaitUntil([&turns] { return ++turns > 5; });
+    EXPECT_THAT(node_.Living(), IsEmpty());
+  }
+  out.close();
+  ASSERT_TRUE(CaughtUp(1));
+  EXPECT_EQ(node_.records(), 1U);
+}
+
+TEST_F(SourceTest, ReferencesPlaceWhatNoPatternDoes) {
+  node_.Put("paket/5", "reference/lain/x", "{}");
+  Write("lain/x", "1");
+  Start();
+  ASSERT_TRUE(WaitUntil([&] { return node_.Living().contains("paket/5 document/lain/x"); }));
+}
+
+TEST_F(SourceTest, RowsSayWhichDocumentsTheyReferTo) {
+  mapping_ = "[[document_column]]\ntable = \"public.dokumen\"\ncolumn = \"path\"\n";
+  options_.references_every_s = 1;
+  const std::string table =
+      "{\"schema\":\"public\",\"table\":\"dokumen\",\"columns\":[],"
+      "\"key\":[\"id\"]}";
+  const auto row = [](const std::string& id, const std::string& path) {
+    return "{\"id\":\"" + id + "\",\"path\":\"" + path + "\"}";
+  };
+  node_.Put("-", "table/public.dokumen", table);
+  node_.Put("paket/5", "row/public.dokumen/1", row("1", "a"));
+  node_.Put("paket/5", "row/public.dokumen/2", row("2", "a"));
+  node_.Put("paket/5", "row/public.dokumen/3", row("3", "missing"));
+  node_.Put("paket/9", "reference/ba.pdf", R"({"table":"manual","key":"1"})");
+  Write("a", "1");
+  Start();
+  ASSERT_TRUE(WaitUntil([&] { return node_.Living().contains("paket/5 document/a"); }));
+  EXPECT_THAT(node_.Living(), Contains(Key("paket/5 reference/a")));
+  EXPECT_THAT(node_.Living(), Contains(Key("paket/5 reference/missing")));
+  // The row moves to another package, and its document with it; another refers to nothing any more.
+  node_.Put("paket/6", "row/public.dokumen/1", row("1", "a"));
+  node_.Remove("paket/5", "row/public.dokumen/1");
+  node_.Remove("paket/5", "row/public.dokumen/2");
+  node_.Put("paket/5", "row/public.dokumen/3", row("3", ""));
+  ASSERT_TRUE(WaitUntil([&] { return node_.Living().contains("paket/6 document/a"); }));
+  const auto living = node_.Living();
+  EXPECT_FALSE(living.contains("paket/5 document/a"));
+  EXPECT_FALSE(living.contains("paket/5 reference/a"));
+  EXPECT_FALSE(living.contains("paket/5 reference/missing"));
+  EXPECT_TRUE(living.contains("paket/9 reference/ba.pdf")) << "of an import";
+}
+
+TEST_F(SourceTest, DocumentsOfOthersAreLeftAlone) {
+  Document document;
+  document.path = "manual/x/ba.pdf";
+  document.source = "import/manual";
+  node_.Put("paket/1", ItemOf(document), EncodeDocument(document));
+  Start();
+  ASSERT_TRUE(WaitUntil([&] { return source_->status().caught_up_us > 0; }));
+  EXPECT_THAT(node_.Living(), SizeIs(1));
+}
+
+class RestoreTest : public SourceTest {
+ protected:
+  void Capture() {
+    Write("paket/7/big", std::string(3 * kChunkBytes / 2, 'b') + std::string(kChunkBytes, 'c'));
+    Write("paket/7/empty", "");
+    Write("lain/\xff", "x");
+    chmod((root_ / "lain/\xff").c_str(), 0444);
+    Start();
+    ASSERT_TRUE(CaughtUp(3));
+    Stop();
+  }
+  Result<RestoreReport> Restore(Nodes nodes, bool overwrite = false) {
+    Fetcher fetcher(std::move(nodes));
+    auto list = List();
+    if (!list.ok()) return list.status();
+    return RestoreDocuments(&fetcher, *list, (base_ / "to").string(), overwrite,
+                            [](uint64_t, uint64_t) {});
+  }
+  std::vector<FileFinding> Compare() {
+    auto list = List();
+    auto findings =
+        CompareDocuments(*list, (base_ / "to").string(), true, [](uint64_t, uint64_t) {});
+    EXPECT_TRUE(findings.ok());
+    std::erase_if(*findings, [](const auto& f) { return f.state == FileState::kIdentical; });
+    return *findings;
+  }
+};
+
+TEST_F(RestoreTest, EqualAndRepeatable) {
+  Capture();
+  const Nodes nodes = {channels_.Get(node_.address())};
+  const auto first = Restore(nodes);
+  ASSERT_TRUE(first.ok()) << first.status().ToString();
+  EXPECT_EQ(first->files, 3U);
+  EXPECT_EQ(first->bytes, 5 * kChunkBytes / 2 + 1);
+  EXPECT_THAT(Compare(), IsEmpty());
+  const auto second = Restore(nodes);
+  EXPECT_EQ(second->files, 0U);
+  EXPECT_EQ(second->skipped, 3U);
+  chmod((base_ / "to/paket/7/empty").c_str(), 0400);
+  EXPECT_EQ(Compare().at(0).what, "mode");
+  EXPECT_EQ(Restore(nodes)->skipped, 3U) << "and the mode is put right";
+  EXPECT_THAT(Compare(), IsEmpty());
+}
+
+TEST_F(RestoreTest, NeverOverwritesUnlessTold) {
+  Capture();
+  const Nodes nodes = {channels_.Get(node_.address())};
+  fs::create_directories(base_ / "to/paket/7");
+  std::ofstream(base_ / "to/paket/7/empty") << "mine";
+  std::ofstream(base_ / "to/extra") << "";
+  fs::create_symlink(base_, base_ / "to/lain");
+  const auto report = Restore(nodes);
+  ASSERT_TRUE(report.ok()) << report.status().ToString();
+  EXPECT_EQ(report->files, 1U);
+  ASSERT_THAT(report->refused, SizeIs(2));
+  EXPECT_FALSE(fs::exists(base_ / "\xff")) << "through a link";
+  fs::remove(base_ / "to/lain");
+  EXPECT_THAT(Restore(nodes, true)->refused, IsEmpty());
+  const auto left = Compare();
+  ASSERT_THAT(left, SizeIs(1));
+  EXPECT_EQ(left[0].path, "extra");
+}
+
+TEST_F(RestoreTest, AChunkIsHadFromWhicheverNodeHasIt) {
+  Capture();
+  FakeNode other;
+  other.CopyChunksFrom(node_);
+  const auto list = List();
+  const auto big = std::find_if(list->begin(), list->end(), [](const PlacedDocument& placed) {
+    return placed.document.path == "paket/7/big";
+  });
+  ASSERT_NE(big, list->end());
+  ASSERT_THAT(big->document.chunks, SizeIs(3));
+  node_.LoseChunk(big->document.chunks[0]);
+  node_.DamageChunk(big->document.chunks[1]);
+  other.LoseChunk(big->document.chunks[2]);
+  const auto alone = Restore({channels_.Get(node_.address())});
+  ASSERT_TRUE(alone.ok());
+  ASSERT_THAT(alone->missing, SizeIs(1));
+  EXPECT_EQ(alone->missing[0].package, "paket/7");
+  EXPECT_FALSE(fs::exists(base_ / "to/paket/7/big")) << "nothing half-done under its name";
+  const auto both = Restore({channels_.Get(node_.address()), channels_.Get(other.address())});
+  ASSERT_TRUE(both.ok());
+  EXPECT_THAT(both->missing, IsEmpty());
+  EXPECT_THAT(Compare(), IsEmpty());
+}
+
+}  // namespace
+}  // namespace kembar::documents

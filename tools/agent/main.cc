@@ -1,0 +1,196 @@
+// main.cc — kembar-agent: reads its options and configuration, captures until it is told to stop.
+//
+// Exit status: 0 stopped as told; 1 could not start, or can't go on; 2 misused.
+#include <grpc/support/log.h>
+#include <pthread.h>
+#include <spdlog/sinks/stdout_sinks.h>
+#include <spdlog/spdlog.h>
+
+#include <csignal>
+#include <cstdio>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <thread>
+
+#include "tools/agent/config.h"
+#include "tools/agent/documents_thread.h"
+#include "tools/agent/http.h"
+#include "tools/agent/postgres/source.h"
+#include "tools/agent/stats.h"
+#include "tools/agent/wakeup.h"
+
+namespace kembar::agent {
+namespace {
+
+constexpr int kExitFailed = 1;
+constexpr int kExitMisused = 2;
+
+constexpr char kHelp[] =
+    R"(kembar-agent: captures what a PostgreSQL database commits, and a directory of
+documents, into a Kembar log.
+
+Usage: kembar-agent --config FILE [--check] [--accept-new-database]
+
+  --config FILE          the agent's configuration (TOML; see docs/agent.md)
+  --check                check the configuration, print it with all defaults, and exit
+  --accept-new-database  go on although the log holds another database under this name
+  --version              print the version and exit
+  --help                 print this and exit
+
+Runs in the foreground and logs to standard error. SIGTERM or SIGINT stops it cleanly; SIGUSR1 asks
+for an audit now. Exit status: 0 stopped as told, 1 could not start or can't go on, 2 misused.
+)";
+
+struct Options {
+  std::string config;
+  bool check = false;
+  bool accept_new_database = false;
+  bool help = false;
+  bool version = false;
+  std::string error;
+};
+
+Options ParseOptions(int argc, char** argv) {
+  Options options;
+  for (int i = 1; i < argc && options.error.empty(); ++i) {
+    const std::string_view word = argv[i];
+    constexpr std::string_view kConfigEquals = "--config=";
+    if (word == "--help" || word == "-h") {
+      options.help = true;
+    } else if (word == "--version") {
+      options.version = true;
+    } else if (word == "--check") {
+      options.check = true;
+    } else if (word == "--accept-new-database") {
+      options.accept_new_database = true;
+    } else if (word == "--config" && i + 1 < argc) {
+      options.config = argv[++i];
+    } else if (word.starts_with(kConfigEquals)) {
+      options.config = word.substr(kConfigEquals.size());
+    } else if (word == "--config") {
+      options.error = "--config needs a file";
+    } else {
+      options.error =
+          (word.starts_with("-") ? "unknown option " : "unexpected argument ") + std::string(word);
+    }
+  }
+  if (options.config.empty() && options.error.empty() && !options.help && !options.version) {
+    options.error = "--config FILE is missing";
+  }
+  return options;
+}
+
+int Fail(const std::string& what, int exit_code) {
+  std::fprintf(stderr, "error: %s\n", what.c_str());
+  return exit_code;
+}
+
+void GrpcLog(gpr_log_func_args* args) {
+  if (args->severity == GPR_LOG_SEVERITY_ERROR) spdlog::debug("grpc: {}", args->message);
+}
+
+void StartLogging(const std::string& level) {
+  auto logger = spdlog::stderr_logger_mt("kembar-agent");
+  logger->set_pattern("%Y-%m-%dT%H:%M:%S.%e%z %l %v");
+  logger->set_level(spdlog::level::from_str(level));
+  logger->flush_on(spdlog::level::info);
+  spdlog::set_default_logger(std::move(logger));
+  gpr_set_log_function(GrpcLog);
+}
+
+sigset_t AllSignals() {
+  sigset_t signals;
+  sigemptyset(&signals);
+  for (const int signal : {SIGTERM, SIGINT, SIGHUP, SIGUSR1, SIGUSR2}) sigaddset(&signals, signal);
+  return signals;
+}
+
+// Takes the signals until one of them ends the program. SIGUSR2 ends only this.
+void SignalsMain(Wakeup* wakeup) {
+  const sigset_t signals = AllSignals();
+  while (true) {
+    int received = 0;
+    if (sigwait(&signals, &received) != 0 || received == SIGUSR2) return;
+    if (received == SIGUSR1) {
+      wakeup->AskAudit();
+    } else {
+      wakeup->Stop();
+      return;
+    }
+  }
+}
+
+std::string SourcesText(const AgentConfig& config) {
+  std::string text = config.postgres ? config.postgres->Source() : "";
+  if (config.documents) text += (text.empty() ? "" : ",") + config.documents->options.Source();
+  return text;
+}
+
+// Until the program is told to stop.
+Status WaitForStop(Wakeup* wakeup) {
+  constexpr int kTurnMs = 60'000;
+  while (!wakeup->stopping()) wakeup->Wait(kTurnMs);
+  return Status::Ok();
+}
+
+int RunAgent(const AgentConfig& config, bool accept_new_database) {
+  // Before the first thread, so that all inherit it and only sigwait sees the signals.
+  const sigset_t signals = AllSignals();
+  pthread_sigmask(SIG_BLOCK, &signals, nullptr);
+  std::signal(SIGPIPE, SIG_IGN);
+  StartLogging(config.log_level);
+  StatsBoard board;
+  Wakeup wakeup;
+  std::unique_ptr<DocumentsThread> documents;
+  if (config.documents) {
+    auto started = DocumentsThread::Start(config);
+    if (!started.ok()) return Fail(started.status().ToString(), kExitFailed);
+    documents = *std::move(started);
+  }
+  std::unique_ptr<HttpServer> http;
+  if (!config.http.empty()) {
+    auto started = HttpServer::Start(config.http, config.name, config.postgres ? &board : nullptr,
+                                     documents.get());
+    if (!started.ok()) return Fail(started.status().ToString(), kExitFailed);
+    http = *std::move(started);
+  }
+  spdlog::info("starting version={} agent={} source={} http={}", KEMBAR_VERSION, config.name,
+               SourcesText(config), http ? http->address() : "-");
+  std::thread signals_thread(SignalsMain, &wakeup);
+  const Status status = config.postgres
+                            ? RunPostgresSource(config, accept_new_database, &board, &wakeup)
+                            : WaitForStop(&wakeup);
+  pthread_kill(signals_thread.native_handle(), SIGUSR2);
+  signals_thread.join();
+  if (!status.ok()) return Fail(status.ToString(), kExitFailed);
+  std::fprintf(stderr, "kembar-agent stopped agent=%s\n", config.name.c_str());
+  return 0;
+}
+
+int Main(int argc, char** argv) {
+  const Options options = ParseOptions(argc, argv);
+  if (!options.error.empty()) {
+    return Fail(options.error + " (hint: kembar-agent --help)", kExitMisused);
+  }
+  if (options.help) {
+    std::fputs(kHelp, stdout);
+    return 0;
+  }
+  if (options.version) {
+    std::puts("kembar-agent " KEMBAR_VERSION);
+    return 0;
+  }
+  const Result<AgentConfig> config = LoadConfig(options.config);
+  if (!config.ok()) return Fail(config.status().ToString(), kExitFailed);
+  if (options.check) {
+    std::fputs(EffectiveConfig(*config).c_str(), stdout);
+    return 0;
+  }
+  return RunAgent(*config, options.accept_new_database);
+}
+
+}  // namespace
+}  // namespace kembar::agent
+
+int main(int argc, char** argv) { return kembar::agent::Main(argc, argv); }

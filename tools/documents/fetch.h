@@ -1,0 +1,96 @@
+// fetch.h — documents out of a log: listed, their chunks fetched from whichever node has them, and
+// written as files or compared with files.
+//
+// Every chunk is checked against its name before it is used. A chunk that one node lacks, or has
+// damaged, is asked of the next.
+//
+// Thread-safety: none; used by one thread.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "kembar/v1/tender.pb.h"
+#include "tools/client/channel.h"
+#include "tools/documents/document.h"
+#include "tools/documents/tree.h"
+
+namespace kembar::documents {
+
+struct PlacedDocument {
+  std::string package;
+  uint64_t index = 0;  // of its record
+  Document document;
+};
+
+// The living documents of these packages (none given: of all), in order of path. Of two of one
+// path, as there are while a document moves from one package to another, the newer.
+Result<std::vector<PlacedDocument>> ListDocuments(client::NodeStubs* node, const std::string& log,
+                                                  const v1::AsOf& as_of,
+                                                  const std::vector<std::string>& packages);
+
+using Nodes = std::vector<std::shared_ptr<client::NodeStubs>>;
+
+// Fetches chunks in order, a few at a time, from the first node that has them.
+class Fetcher {
+ public:
+  explicit Fetcher(Nodes nodes) : nodes_(std::move(nodes)) {}
+
+  // Gives each chunk's bytes in the document's order. kNotFound: some are nowhere (says how many).
+  Status Fetch(const Document& document, const std::function<Status(std::string_view)>& each);
+
+ private:
+  void Ask(client::NodeStubs* node, const std::vector<Digest>& wanted,
+           std::map<Digest, std::string>* got);
+
+  const Nodes nodes_;
+  size_t first_ = 0;  // where the last chunk came from
+};
+
+// Done so far, in bytes.
+using OnBytes = std::function<void(uint64_t done, uint64_t total)>;
+
+struct Trouble {
+  std::string package;
+  std::string path;  // bytes
+  std::string why;
+};
+
+struct RestoreReport {
+  uint64_t files = 0;            // written
+  uint64_t bytes = 0;            // in these
+  uint64_t skipped = 0;          // equal already
+  std::vector<Trouble> missing;  // could not be had from any node
+  std::vector<Trouble> refused;  // something else stands there
+};
+
+// Writes documents below `dir`, which is made if it is not there. Each file is whole, synced, and
+// has its mode and time before it gets its name. What differs is only replaced when `overwrite`.
+// An error is one of the directory: what is written so far stays, and the same call goes on.
+Result<RestoreReport> RestoreDocuments(Fetcher* fetcher,
+                                       const std::vector<PlacedDocument>& documents,
+                                       const std::string& dir, bool overwrite,
+                                       const OnBytes& progress);
+
+enum class FileState { kIdentical, kDiffers, kMissing, kExtra };
+struct FileFinding {
+  std::string package;
+  std::string path;
+  FileState state = FileState::kIdentical;
+  std::string what;  // of kDiffers: "size", "content", "mode", "time"; may be several
+};
+
+// The tree below `dir` beside documents. Files that the agent keeps for itself (.kembar-*) are left
+// out. With `with_extra` false, files that no document names are not told.
+Result<std::vector<FileFinding>> CompareDocuments(const std::vector<PlacedDocument>& documents,
+                                                  const std::string& dir, bool with_extra,
+                                                  const OnBytes& progress);
+
+// ".kembar-…" in any directory: the agent's own, and what a restore has not finished.
+bool IsOwnFile(std::string_view path);
+inline constexpr char kCanaryFile[] = ".kembar-canary";
+
+}  // namespace kembar::documents

@@ -1,0 +1,102 @@
+// references.cc — see references.h.
+#include "tools/documents/references.h"
+
+#include <algorithm>
+
+#include "tools/capture/json_text.h"
+#include "tools/capture/names.h"
+#include "tools/capture/path.h"
+#include "tools/capture/row.h"
+#include "tools/client/reader.h"
+
+namespace kembar::documents {
+namespace {
+
+using capture::DocumentColumn;
+using capture::TableShape;
+
+// Gives the living items whose name begins so, with payload; `each` may fail.
+Status EachLiving(client::NodeStubs* node, const std::string& log, const std::string& prefix,
+                  const std::function<Status(const v1::ItemVersion&)>& each) {
+  v1::ListItemsRequest request;
+  request.set_log(log);
+  request.set_item_prefix(prefix);
+  request.set_with_payload(true);
+  Status odd;
+  RETURN_IF_ERROR(client::ListItems(node, request, client::Deadline::Never(),
+                                    [&](const v1::ItemVersion& version) {
+                                      if (version.kind() != v1::RECORD_KIND_PUT) return true;
+                                      odd = each(version);
+                                      return odd.ok();
+                                    }));
+  return odd;
+}
+
+bool IsNamed(const capture::Mapping& mapping, const TableShape& table) {
+  const capture::TableName& name = table.root.table.empty() ? table.name : table.root;
+  return std::any_of(mapping.document_columns().begin(), mapping.document_columns().end(),
+                     [&name](const DocumentColumn& column) { return column.table == name; });
+}
+
+// Whether a row of a mapped table put it there, now or under an earlier mapping.
+bool IsOfRows(const std::string& payload) { return !payload.starts_with("{\"table\":\"manual\""); }
+
+}  // namespace
+
+Result<ReferenceItems> ReadReferences(client::NodeStubs* node, const std::string& log) {
+  ReferenceItems held;
+  RETURN_IF_ERROR(EachLiving(node, log, std::string(capture::kReferencePrefix),
+                             [&held](const v1::ItemVersion& version) {
+                               held[{version.package(), version.item()}] = version.payload();
+                               return Status::Ok();
+                             }));
+  return held;
+}
+
+Result<ReferenceItems> WantedReferences(client::NodeStubs* node, const std::string& log,
+                                        const capture::Mapping& mapping, std::stop_token stop) {
+  ReferenceItems wanted;
+  if (mapping.document_columns().empty()) return wanted;
+  std::vector<TableShape> tables;
+  RETURN_IF_ERROR(EachLiving(node, log, "table/", [&](const v1::ItemVersion& version) -> Status {
+    ASSIGN_OR_RETURN(TableShape table, capture::DecodeTable(version.payload()));
+    if (IsNamed(mapping, table)) tables.push_back(std::move(table));
+    return Status::Ok();
+  }));
+  for (const TableShape& table : tables) {
+    const auto take = [&](const v1::ItemVersion& version) -> Status {
+      if (stop.stop_requested()) return Status(Code::kCancelled, "stopping");
+      ASSIGN_OR_RETURN(const capture::Row row, capture::DecodeRow(version.payload()));
+      for (capture::Reference& reference : mapping.References(table, version.item(), row)) {
+        wanted.try_emplace({version.package(), std::move(reference.item)},
+                           std::move(reference.payload));
+      }
+      return Status::Ok();
+    };
+    RETURN_IF_ERROR(EachLiving(node, log, capture::RowPrefix(table.name), take));
+  }
+  return wanted;
+}
+
+std::vector<v1::Draft> ReferenceChanges(const ReferenceItems& held, const ReferenceItems& wanted,
+                                        const capture::Mapping& mapping) {
+  std::vector<v1::Draft> changes;
+  const auto add = [&changes](v1::RecordKind kind, const auto& key, const std::string& payload) {
+    v1::Draft& draft = changes.emplace_back();
+    draft.set_kind(kind);
+    draft.set_package(key.first);
+    draft.set_item(key.second);
+    draft.set_payload(payload);
+  };
+  // Without a mapping nobody knows what rows refer to: what an agent with one has written stays.
+  for (const auto& [key, payload] : held) {
+    const bool gone = !mapping.document_columns().empty() && !wanted.contains(key);
+    if (gone && IsOfRows(payload)) add(v1::RECORD_KIND_DELETE, key, {});
+  }
+  for (const auto& [key, payload] : wanted) {
+    if (!held.contains(key)) add(v1::RECORD_KIND_PUT, key, payload);
+  }
+  return changes;
+}
+
+}  // namespace kembar::documents

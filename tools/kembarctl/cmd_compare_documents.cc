@@ -1,0 +1,142 @@
+// cmd_compare_documents.cc — `compare documents`: a directory beside the documents of the log.
+#include <CLI/CLI.hpp>
+
+#include <map>
+
+#include "tools/capture/path.h"
+#include "tools/documents/fetch.h"
+#include "tools/kembarctl/commands.h"
+#include "tools/kembarctl/parse.h"
+#include "tools/kembarctl/restore_common.h"
+
+namespace kembar::ctl {
+namespace {
+
+using documents::FileFinding;
+using documents::FileState;
+
+struct Options {
+  std::string dir;
+  std::vector<std::string> packages;
+  std::string as_of;
+  std::string at;
+};
+
+const char* StateText(FileState state) {
+  switch (state) {
+    case FileState::kIdentical: return "identical";
+    case FileState::kDiffers: return "differs";
+    case FileState::kMissing: return "missing";
+    case FileState::kExtra: return "extra";
+  }
+  return "?";
+}
+
+struct PackageFindings {
+  std::map<FileState, std::vector<FileFinding>> files;
+
+  size_t Count(FileState state) const {
+    const auto at = files.find(state);
+    return at == files.end() ? 0 : at->second.size();
+  }
+  // A package of which nothing is there is missing; one that only has more than it should is extra.
+  FileState state() const {
+    if (Count(FileState::kMissing) > 0 && files.size() == 1) return FileState::kMissing;
+    if (Count(FileState::kMissing) + Count(FileState::kDiffers) > 0) return FileState::kDiffers;
+    return Count(FileState::kExtra) > 0 ? FileState::kExtra : FileState::kIdentical;
+  }
+};
+
+Json PackageFindingJson(const std::string& package, const PackageFindings& findings) {
+  Json files = Json::array();
+  for (const auto& [state, list] : findings.files) {
+    if (state == FileState::kIdentical) continue;
+    for (const FileFinding& file : list) {
+      files.push_back({{"path", capture::EncodePath(file.path)},
+                       {"state", StateText(state)},
+                       {"what", file.what}});
+    }
+  }
+  return {{"package", package}, {"documents", std::move(files)}};
+}
+
+Json ReportJson(const std::map<std::string, PackageFindings>& packages) {
+  Json json = {{"identical", 0},
+               {"differing", Json::array()},
+               {"missing", Json::array()},
+               {"extra", Json::array()}};
+  uint64_t identical = 0;
+  std::map<FileState, uint64_t> counts;
+  for (const auto& [package, findings] : packages) {
+    for (const auto& [state, list] : findings.files) counts[state] += list.size();
+    switch (findings.state()) {
+      case FileState::kIdentical: ++identical; break;
+      case FileState::kDiffers:
+        json["differing"].push_back(PackageFindingJson(package, findings));
+        break;
+      case FileState::kMissing:
+        json["missing"].push_back(PackageFindingJson(package, findings));
+        break;
+      case FileState::kExtra: json["extra"].push_back(PackageFindingJson(package, findings)); break;
+    }
+  }
+  json["identical"] = identical;
+  json["documents"] = {{"identical", counts[FileState::kIdentical]},
+                       {"differing", counts[FileState::kDiffers]},
+                       {"missing", counts[FileState::kMissing]},
+                       {"extra", counts[FileState::kExtra]}};
+  return json;
+}
+
+Outcome RunCompareDocuments(Context* context, const Options& options) {
+  ASSIGN_OR_RETURN(const std::string log, context->Log());
+  ASSIGN_OR_RETURN(const v1::AsOf as_of, ParseAsOf(options.as_of));
+  ASSIGN_OR_RETURN(const auto reader, context->Reader(options.at));
+  ASSIGN_OR_RETURN(const auto list,
+                   documents::ListDocuments(reader.get(), log, as_of, options.packages));
+  LazyBar bar("compare documents");
+  const Result<std::vector<FileFinding>> findings =
+      documents::CompareDocuments(list, options.dir, options.packages.empty(), bar.Updater());
+  bar.Finish();
+  if (!findings.ok()) return findings.status().Prepend("compare documents");
+  std::map<std::string, PackageFindings> packages;
+  Table table({{"PACKAGE"}, {"STATE"}, {"DOCUMENT"}, {"WHAT"}});
+  bool same = true;
+  for (const FileFinding& finding : *findings) {
+    packages[finding.package].files[finding.state].push_back(finding);
+    if (finding.state == FileState::kIdentical) continue;
+    same = false;
+    table.AddRow({Printable(finding.package), StateText(finding.state), Printable(finding.path),
+                  finding.what});
+  }
+  const Json json = ReportJson(packages);
+  if (context->json()) {
+    PrintLine(Dump(json));
+  } else {
+    if (!table.empty()) Print(table.Render({.width = TerminalWidth(), .color = UseColor()}));
+    const Json& counts = json["documents"];
+    PrintLine("documents: " + FormatCount(counts["identical"].get<uint64_t>()) + " identical, " +
+              FormatCount(counts["differing"].get<uint64_t>()) + " differing, " +
+              FormatCount(counts["missing"].get<uint64_t>()) + " missing, " +
+              FormatCount(counts["extra"].get<uint64_t>()) + " extra");
+  }
+  return same ? kExitOk : kExitFailed;
+}
+
+}  // namespace
+
+void AddCompareDocuments(CLI::App* parent, Context* context) {
+  auto options = std::make_shared<Options>();
+  CLI::App* command = parent->add_subcommand(
+      "documents", "A directory: identical, differing, missing, extra, by package");
+  command->add_option("--dir", options->dir, "The directory to look at")->required();
+  command->add_option("--package", options->packages, "Only the documents of these packages");
+  command->add_option("--as-of", options->as_of,
+                      "The log as it was at this index or time, such as 2019-07-08T12:00:00+07:00");
+  command->add_option("--at", options->at, "The node to ask (default: the primary)");
+  command->callback([context, options] {
+    context->run = [context, options] { return RunCompareDocuments(context, *options); };
+  });
+}
+
+}  // namespace kembar::ctl

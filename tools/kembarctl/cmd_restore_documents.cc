@@ -1,0 +1,112 @@
+// cmd_restore_documents.cc — `restore documents`: files out of the log, from whichever node has
+// them.
+#include <CLI/CLI.hpp>
+
+#include <chrono>
+
+#include "tools/capture/path.h"
+#include "tools/documents/fetch.h"
+#include "tools/kembarctl/commands.h"
+#include "tools/kembarctl/parse.h"
+#include "tools/kembarctl/restore_common.h"
+
+namespace kembar::ctl {
+namespace {
+
+struct Options {
+  std::string to;
+  std::vector<std::string> packages;
+  std::string as_of;
+  std::string at;
+  bool overwrite = false;
+};
+
+// The node that lists first, then all others that hold the log: any may have a chunk.
+Result<documents::Nodes> NodesOf(Context* context, const std::string& log,
+                                 const std::shared_ptr<client::NodeStubs>& first) {
+  ASSIGN_OR_RETURN(client::Cluster * cluster, context->Connect());
+  documents::Nodes nodes = {first};
+  for (const client::NodeView& view : cluster->nodes()) {
+    if (view.Log(log) == nullptr || view.address == first->address) continue;
+    nodes.push_back(cluster->Stubs(view.address));
+  }
+  return nodes;
+}
+
+Json TroublesJson(const std::vector<documents::Trouble>& troubles) {
+  Json json = Json::array();
+  for (const documents::Trouble& trouble : troubles) {
+    json.push_back({{"package", trouble.package},
+                    {"path", capture::EncodePath(trouble.path)},
+                    {"why", trouble.why}});
+  }
+  return json;
+}
+
+std::string TroublesText(const std::string& title,
+                         const std::vector<documents::Trouble>& troubles) {
+  if (troubles.empty()) return {};
+  Table table({{"PACKAGE"}, {title}, {"WHY"}});
+  for (const documents::Trouble& trouble : troubles) {
+    table.AddRow({Printable(trouble.package), Printable(trouble.path), Printable(trouble.why)});
+  }
+  return table.Render({.width = TerminalWidth(), .color = UseColor()});
+}
+
+Outcome RunRestoreDocuments(Context* context, const Options& options) {
+  const auto start = std::chrono::steady_clock::now();
+  ASSIGN_OR_RETURN(const std::string log, context->Log());
+  ASSIGN_OR_RETURN(const v1::AsOf as_of, ParseAsOf(options.as_of));
+  ASSIGN_OR_RETURN(const auto reader, context->Reader(options.at));
+  ASSIGN_OR_RETURN(documents::Nodes nodes, NodesOf(context, log, reader));
+  ASSIGN_OR_RETURN(const auto list,
+                   documents::ListDocuments(reader.get(), log, as_of, options.packages));
+  documents::Fetcher fetcher(std::move(nodes));
+  LazyBar bar("restore documents");
+  const Result<documents::RestoreReport> report =
+      documents::RestoreDocuments(&fetcher, list, options.to, options.overwrite, bar.Updater());
+  bar.Finish();
+  if (!report.ok()) {
+    const Status why = report.status().Prepend("restore documents");
+    return Status(why.code(), why.message(), "run the same command again: it goes on from there");
+  }
+  const double seconds =
+      std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  if (context->json()) {
+    PrintLine(Dump({{"files", report->files},
+                    {"bytes", report->bytes},
+                    {"skipped", report->skipped},
+                    {"missing", TroublesJson(report->missing)},
+                    {"refused", TroublesJson(report->refused)},
+                    {"seconds", seconds}}));
+  } else {
+    Print(TroublesText("MISSING", report->missing));
+    Print(TroublesText("NOT OVERWRITTEN", report->refused));
+    PrintLine(FormatCount(report->files) + " files restored, " + FormatBytes(report->bytes) + "; " +
+              FormatCount(report->skipped) + " were there already, " +
+              FormatCount(report->missing.size()) + " missing, " +
+              FormatCount(report->refused.size()) + " not overwritten");
+  }
+  if (report->missing.empty() && report->refused.empty()) return kExitOk;
+  if (!report->refused.empty()) Note("--overwrite replaces files that differ");
+  return kExitFailed;
+}
+
+}  // namespace
+
+void AddRestoreDocuments(CLI::App* parent, Context* context) {
+  auto options = std::make_shared<Options>();
+  CLI::App* command = parent->add_subcommand(
+      "documents", "Files into a directory; equal ones are skipped, so it can be repeated");
+  command->add_option("--to", options->to, "The directory to write to")->required();
+  command->add_option("--package", options->packages, "Only the documents of these packages");
+  command->add_option("--as-of", options->as_of,
+                      "As it was at this index or time, such as 2019-07-08T12:00:00+07:00");
+  command->add_option("--at", options->at, "The node to ask first (default: the primary)");
+  command->add_flag("--overwrite", options->overwrite, "Replace files that differ");
+  command->callback([context, options] {
+    context->run = [context, options] { return RunRestoreDocuments(context, *options); };
+  });
+}
+
+}  // namespace kembar::ctl

@@ -1,0 +1,111 @@
+// audit.cc — see audit.h.
+#include "tools/restore/audit.h"
+
+#include <unistd.h>
+
+#include <memory>
+#include <optional>
+#include <utility>
+
+#include "tools/postgres/replication.h"
+#include "tools/restore/transaction.h"
+
+namespace kembar::restore {
+namespace {
+
+constexpr int kPollMs = 200;
+
+// The slot goes with the connection.
+Result<postgres::CreatedSlot> MakeSlot(postgres::ReplicationStream* stream,
+                                       const client::Deadline& deadline) {
+  RETURN_IF_ERROR(stream->BeginCreateSlot({.name = "kembar_audit_" + std::to_string(getpid()),
+                                           .temporary = true,
+                                           .export_snapshot = true}));
+  while (!deadline.expired()) {
+    ASSIGN_OR_RETURN(std::optional<postgres::CreatedSlot> slot, stream->PollCreatedSlot(kPollMs));
+    if (slot) return *std::move(slot);
+  }
+  return Status(Code::kTimeout, "the server did not come to a consistent point",
+                "a transaction there has been open for long: see pg_stat_activity");
+}
+
+// One committed change, so that the capture has something to pass on that ends after the snapshot.
+// Does not wait for a synchronous standby: that may be the capture itself.
+Status Nudge(const std::string& dsn) {
+  ASSIGN_OR_RETURN(const auto connection, postgres::Connection::Open({.dsn = dsn}));
+  RETURN_IF_ERROR(connection->Execute("SET synchronous_commit = local"));
+  ASSIGN_OR_RETURN(const postgres::Rows canary,
+                   connection->Query("SELECT 1 WHERE to_regclass('kembar.canary') IS NOT NULL"));
+  if (!canary.empty()) {
+    return connection
+        ->Execute(
+            "INSERT INTO kembar.canary (source, at) VALUES ('audit', clock_timestamp())"
+            " ON CONFLICT (source) DO UPDATE SET at = excluded.at")
+        .Prepend("write the canary");
+  }
+  // Not seen by every version's pgoutput; then the source's own work must move the log on.
+  return connection->Execute("SELECT pg_logical_emit_message(true, 'kembar', 'audit')");
+}
+
+Status WaitForLog(LogReader* log, const std::string& source, capture::Lsn lsn,
+                  const client::Deadline& deadline) {
+  client::Backoff backoff{client::Millis(50), client::Millis(500)};
+  for (;;) {
+    ASSIGN_OR_RETURN(const Boundary newest, FindBoundary(log, v1::AsOf(), source));
+    if (newest.marker.lsn >= lsn) return {};
+    if (!backoff.Wait(deadline)) {
+      return Status(Code::kTimeout,
+                    "the log of source " + source + " stands at " +
+                        capture::FormatLsn(newest.marker.lsn) +
+                        " and did not get past the snapshot at " + capture::FormatLsn(lsn),
+                    "is kembar-agent running? a busy source needs a longer --timeout");
+    }
+  }
+}
+
+}  // namespace
+
+Result<std::vector<RecordedAudit>> ReadAudits(LogReader* log, const std::string& source) {
+  std::vector<RecordedAudit> audits;
+  const ItemQuery query{.package = "-", .item_prefix = "audit/", .with_payload = true};
+  RETURN_IF_ERROR(log->List(query, [&](Version version) {
+    const capture::ItemName name = capture::ParseItem(version.item);
+    if (version.deleted || name.kind != capture::ItemKind::kAudit) return Status::Ok();
+    if (!source.empty() && name.key != source) return Status::Ok();
+    audits.push_back({name.key, version.index, version.time_us, std::move(version.payload)});
+    return Status::Ok();
+  }));
+  if (audits.empty()) {
+    return Status(Code::kNotFound, "the log holds no audit",
+                  "kembar-agent makes them (audit_every_s); --dsn DSN makes one now");
+  }
+  return audits;
+}
+
+Result<Audit> AuditSource(LogReader* log, const AuditOptions& options, const OnProgress& progress) {
+  ASSIGN_OR_RETURN(const Boundary newest, FindBoundary(log, v1::AsOf(), options.source));
+  const client::Deadline deadline = client::Deadline::After(options.timeout);
+  Audit audit;
+  ASSIGN_OR_RETURN(const auto connection, postgres::Connection::Open({.dsn = options.dsn}));
+  Transaction transaction(connection.get());
+  {
+    postgres::ConnectOptions connect{.dsn = options.dsn};
+    connect.application_name = "kembarctl audit";
+    ASSIGN_OR_RETURN(const auto stream, postgres::ReplicationStream::Open(connect));
+    ASSIGN_OR_RETURN(const postgres::CreatedSlot slot, MakeSlot(stream.get(), deadline));
+    audit.lsn = slot.consistent_point;
+    RETURN_IF_ERROR(transaction.Begin("ISOLATION LEVEL REPEATABLE READ READ ONLY"));
+    RETURN_IF_ERROR(
+        connection->Execute("SET TRANSACTION SNAPSHOT " + connection->QuoteLiteral(slot.snapshot)));
+    // The snapshot is ours now; the slot would only keep WAL.
+  }
+  RETURN_IF_ERROR(Nudge(options.dsn));
+  RETURN_IF_ERROR(WaitForLog(log, newest.source, audit.lsn, deadline));
+  ASSIGN_OR_RETURN(const Boundary boundary, FindBoundaryAtLsn(log, newest.source, audit.lsn));
+  ASSIGN_OR_RETURN(const Captured captured, ReadCaptured(log, boundary));
+  ASSIGN_OR_RETURN(audit.report,
+                   CompareDatabase(connection.get(), log, boundary, captured, {}, progress));
+  return audit;
+}
+
+}  // namespace kembar::restore
