@@ -13,7 +13,7 @@
 
 #include <toml++/toml.h>
 
-#include "node/config_text.h"
+#include "replicator/base/config_text.h"
 
 namespace kembar {
 namespace {

@@ -11,7 +11,7 @@
 #include <cstring>
 #include <memory>
 
-#include "node/config_text.h"
+#include "replicator/base/config_text.h"
 
 namespace kembar {
 namespace {

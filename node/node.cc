@@ -21,7 +21,6 @@
 #include "node/blob/runner.h"
 #include "node/blob/tracker.h"
 #include "node/blob/verify_blobs.h"
-#include "node/config_text.h"
 #include "node/engine.h"
 #include "node/http/http_server.h"
 #include "node/http/snapshot.h"
@@ -33,6 +32,7 @@
 #include "node/rpc/replication_link.h"
 #include "node/rpc/tender_service.h"
 #include "node/store/rocks_store.h"
+#include "replicator/base/config_text.h"
 
 namespace kembar {
 namespace {

@@ -22,23 +22,10 @@ constexpr char kFormatKey[] = "format";
 constexpr uint64_t kBlobBytesMin = uint64_t{4} << 10;  // smaller chunks live in the tables
 constexpr std::array<const char*, kFamilies> kNames = {"default", "index", "chunks", "aside"};
 
-// As the log's engine (node/store/rocks_engine.cc), for the same reasons.
 rocksdb::DBOptions DatabaseOptions(const BlobStoreOptions& options) {
-  rocksdb::DBOptions db;
+  rocksdb::DBOptions db = CommonDatabaseOptions(options.write_buffer_bytes, options.warn);
   db.create_if_missing = options.create_if_missing;
-  db.create_missing_column_families = true;
-  db.paranoid_checks = true;
-  db.track_and_verify_wals_in_manifest = true;
-  db.recycle_log_file_num = 0;
-  db.max_bgerror_resume_count = 0;
-  db.db_write_buffer_size = options.write_buffer_bytes;
-  db.max_total_wal_size = 2 * options.write_buffer_bytes;
   db.max_open_files = 512;
-  db.max_background_jobs = 2;
-  db.bytes_per_sync = 1 << 20;
-  db.info_log = MakeWarningLogger(options.warn);
-  db.stats_dump_period_sec = 0;
-  db.stats_persist_period_sec = 0;
   return db;
 }
 

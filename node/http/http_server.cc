@@ -9,9 +9,9 @@
 #include <future>
 #include <thread>
 
-#include "node/config_text.h"
 #include "node/http/metrics.h"
 #include "node/http/status_page.h"
+#include "replicator/base/config_text.h"
 
 namespace kembar {
 namespace {

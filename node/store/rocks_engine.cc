@@ -38,26 +38,10 @@ constexpr std::array<const char*, kFamilyCount> kFamilyNames = {"meta",      "lo
                                                                 "positions", "items", "quarantine"};
 
 rocksdb::DBOptions DatabaseOptions(const RocksOptions& options, bool create) {
-  rocksdb::DBOptions db;
+  rocksdb::DBOptions db = CommonDatabaseOptions(options.write_buffer_bytes, options.warn);
   db.create_if_missing = create;
-  db.create_missing_column_families = true;  // a creation may have been cut short
-  db.paranoid_checks = true;
-  db.track_and_verify_wals_in_manifest = true;
   db.file_checksum_gen_factory = rocksdb::GetFileChecksumGenCrc32cFactory();
-  // Recycled files are not compatible with a strict recovery: old writes stand behind the new ones.
-  db.recycle_log_file_num = 0;
-  // After a failure the store is closed; nothing may heal behind its back.
-  db.max_bgerror_resume_count = 0;
-  // All logs of a node share these, be it one or a thousand.
-  db.db_write_buffer_size = options.write_buffer_bytes;
-  db.max_total_wal_size = 2 * options.write_buffer_bytes;  // bounds the replay on start
   db.max_open_files = 1024;
-  db.max_background_jobs = 2;
-  // Write back early and evenly, so that a flush does not delay the fsync of the write-ahead log.
-  db.bytes_per_sync = 1 << 20;
-  db.info_log = MakeWarningLogger(options.warn);
-  db.stats_dump_period_sec = 0;
-  db.stats_persist_period_sec = 0;
   return db;
 }
 

@@ -102,4 +102,26 @@ std::shared_ptr<rocksdb::Logger> MakeWarningLogger(std::function<void(std::strin
   return std::make_shared<WarningLogger>(std::move(warn));
 }
 
+rocksdb::DBOptions CommonDatabaseOptions(size_t write_buffer_bytes,
+                                         std::function<void(std::string_view)> warn) {
+  rocksdb::DBOptions db;
+  db.create_missing_column_families = true;  // a creation may have been cut short
+  db.paranoid_checks = true;
+  db.track_and_verify_wals_in_manifest = true;
+  // Recycled files are not compatible with a strict recovery: old writes stand behind the new ones.
+  db.recycle_log_file_num = 0;
+  // After a failure the store is closed; nothing may heal behind its back.
+  db.max_bgerror_resume_count = 0;
+  // All logs of a node share these, be it one or a thousand.
+  db.db_write_buffer_size = write_buffer_bytes;
+  db.max_total_wal_size = 2 * write_buffer_bytes;  // bounds the replay on start
+  db.max_background_jobs = 2;
+  // Write back early and evenly, so that a flush does not delay the fsync of the write-ahead log.
+  db.bytes_per_sync = 1 << 20;
+  db.info_log = MakeWarningLogger(std::move(warn));
+  db.stats_dump_period_sec = 0;
+  db.stats_persist_period_sec = 0;
+  return db;
+}
+
 }  // namespace kembar

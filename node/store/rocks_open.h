@@ -6,6 +6,7 @@
 #pragma once
 
 #include <rocksdb/env.h>
+#include <rocksdb/options.h>
 
 #include <functional>
 #include <memory>
@@ -41,5 +42,10 @@ Result<uint64_t> FreeBytesAt(const std::string& dir);
 // which is built with its assertions, aborts when it writes to it on a full disk. `warn` gets a
 // line each, from any thread; it may be null.
 std::shared_ptr<rocksdb::Logger> MakeWarningLogger(std::function<void(std::string_view)> warn);
+
+// What every database of a node has in common: fail-stop, a strict recovery, bounded memory and
+// replay. `write_buffer_bytes` is shared by all column families; `warn` as above.
+rocksdb::DBOptions CommonDatabaseOptions(size_t write_buffer_bytes,
+                                         std::function<void(std::string_view)> warn);
 
 }  // namespace kembar

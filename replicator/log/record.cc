@@ -5,6 +5,7 @@
 
 #include "replicator/base/bytes.h"
 #include "replicator/base/check.h"
+#include "replicator/base/decimal.h"
 
 namespace kembar {
 namespace {
@@ -101,21 +102,6 @@ bool HasControlCharacter(std::string_view text) {
     if (c == 0xc2 && static_cast<unsigned char>(text[i + 1]) < 0xa0) return true;
   }
   return false;
-}
-
-// -?digits[.digits]
-bool IsDecimal(std::string_view text) {
-  auto take_digits = [&text] {
-    size_t count = std::min(text.find_first_not_of("0123456789"), text.size());
-    text.remove_prefix(count);
-    return count > 0;
-  };
-  if (text.starts_with('-')) text.remove_prefix(1);
-  if (!take_digits()) return false;
-  if (text.empty()) return true;
-  if (text.front() != '.') return false;
-  text.remove_prefix(1);
-  return take_digits() && text.empty();
 }
 
 Status Invalid(std::string_view field, std::string_view why) {

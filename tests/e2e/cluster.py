@@ -76,6 +76,15 @@ def die_with_parent():
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
+def tail_of(path, lines):
+    """The last lines of a log file."""
+    try:
+        with open(path, encoding="utf-8", errors="replace") as log:
+            return "".join(log.readlines()[-lines:])
+    except OSError:
+        return "(no log)\n"
+
+
 class Outcome:
     """How a program ended."""
 
@@ -172,11 +181,7 @@ class Daemon:
         return sum(values) if values else None
 
     def log_tail(self, lines=25):
-        try:
-            with open(self.log_path, encoding="utf-8", errors="replace") as log:
-                return "".join(log.readlines()[-lines:])
-        except OSError:
-            return "(no log)\n"
+        return tail_of(self.log_path, lines)
 
     def _signal(self, number):
         assert self.running(), f"{self.name} does not run"

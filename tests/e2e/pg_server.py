@@ -20,7 +20,7 @@ import subprocess
 import tempfile
 
 import pg_checksum
-from cluster import PATIENCE, Awaited, die_with_parent, free_port, wait_for
+from cluster import PATIENCE, Awaited, die_with_parent, free_port, tail_of, wait_for
 
 SETTINGS = {
     "listen_addresses": "127.0.0.1", "fsync": "on", "synchronous_commit": "on",
@@ -159,11 +159,7 @@ class PgServer:
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def log_tail(self, lines=25):
-        try:
-            with open(self.log_path, encoding="utf-8", errors="replace") as log:
-                return "".join(log.readlines()[-lines:])
-        except OSError:
-            return "(no log)\n"
+        return tail_of(self.log_path, lines)
 
     # -- questions
 

@@ -37,6 +37,8 @@ class Chaos {
   void DisturbOffice();
   void FailBack();
   bool DrawLostSite(OperatorOrder* order);
+  std::vector<std::string> CutAllBut(const std::string& reigning, const std::string& name);
+  void SendOperator();
   OperatorOrder DrawOrder();
   bool MayWipe(const std::string& name);
   void CrashNode(const std::string& name);
@@ -227,16 +229,29 @@ void Chaos::RestoreNode(const std::string& name) {
   RestartLater(name);
 }
 
-// A mirror's disk is destroyed while another mirror lags; then the primary goes down and somebody
-// fails over. What was acknowledged may now be on the primary's disk only: the tool must see it.
-void Chaos::WipeAtWorstTime(const std::string& name) {
-  const std::string reigning = world_.ReigningNode();
-  if (reigning.empty() || reigning == name) return;
+// Cuts the primary off from all mirrors but `name`; gives those it cut.
+std::vector<std::string> Chaos::CutAllBut(const std::string& reigning, const std::string& name) {
   std::vector<std::string> others;
   for (const std::string& other : options_.nodes) {
     if (other != name && other != reigning) others.push_back(other);
   }
   for (const std::string& other : others) world_.network().Cut(reigning, other);
+  return others;
+}
+
+// Somebody who can reach every node fails over.
+void Chaos::SendOperator() {
+  OperatorOrder order = DrawOrder();
+  order.unreachable.clear();
+  world_.AddOperator(std::move(order)).Begin();
+}
+
+// A mirror's disk is destroyed while another mirror lags; then the primary goes down and somebody
+// fails over. What was acknowledged may now be on the primary's disk only: the tool must see it.
+void Chaos::WipeAtWorstTime(const std::string& name) {
+  const std::string reigning = world_.ReigningNode();
+  if (reigning.empty() || reigning == name) return;
+  const std::vector<std::string> others = CutAllBut(reigning, name);
   world_.After(world_.Delay(400 * kMs), [this, name, reigning, others] {
     const bool may = disturbing_ && world_.node(name).up() && MayWipe(name);
     if (may) WipeNode(name);
@@ -245,9 +260,7 @@ void Chaos::WipeAtWorstTime(const std::string& name) {
   });
   world_.After(world_.Delay(2 * kSecond), [this] {
     if (!disturbing_) return;
-    OperatorOrder order = DrawOrder();
-    order.unreachable.clear();
-    world_.AddOperator(std::move(order)).Begin();
+    SendOperator();
   });
 }
 
@@ -256,11 +269,7 @@ void Chaos::WipeAtWorstTime(const std::string& name) {
 void Chaos::RestoreAtWorstTime(const std::string& name) {
   const std::string reigning = world_.ReigningNode();
   if (reigning.empty() || reigning == name) return;
-  std::vector<std::string> others;
-  for (const std::string& other : options_.nodes) {
-    if (other != name && other != reigning) others.push_back(other);
-  }
-  for (const std::string& other : others) world_.network().Cut(reigning, other);
+  const std::vector<std::string> others = CutAllBut(reigning, name);
   world_.node(name).SaveDisk();
   world_.After(world_.Delay(700 * kMs), [this, name, reigning, others] {
     const bool may = disturbing_ && world_.node(name).up() && MayRestore(name);
@@ -275,9 +284,7 @@ void Chaos::RestoreAtWorstTime(const std::string& name) {
     }
     for (const std::string& other : others) world_.network().Heal(reigning, other);
     if (!may) return;
-    OperatorOrder order = DrawOrder();
-    order.unreachable.clear();
-    world_.AddOperator(std::move(order)).Begin();
+    SendOperator();
   });
 }
 

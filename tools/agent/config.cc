@@ -14,8 +14,8 @@
 
 #include <toml++/toml.h>
 
+#include "replicator/base/config_text.h"
 #include "tools/agent/config_section.h"
-#include "tools/agent/config_text.h"
 
 namespace kembar::agent {
 namespace {

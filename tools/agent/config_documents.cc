@@ -3,8 +3,8 @@
 
 #include <sstream>
 
+#include "replicator/base/config_text.h"
 #include "tools/agent/config_section.h"
-#include "tools/agent/config_text.h"
 #include "tools/capture/path.h"
 
 namespace kembar::agent {

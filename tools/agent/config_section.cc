@@ -5,7 +5,7 @@
 #include <optional>
 #include <sstream>
 
-#include "tools/agent/config_text.h"
+#include "replicator/base/config_text.h"
 
 namespace kembar::agent {
 namespace {

@@ -8,7 +8,7 @@
 #include <future>
 #include <thread>
 
-#include "tools/agent/config_text.h"
+#include "replicator/base/config_text.h"
 #include "tools/agent/documents_thread.h"
 
 namespace kembar::agent {

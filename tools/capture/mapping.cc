@@ -8,6 +8,8 @@
 
 #include <toml++/toml.h>
 
+#include "replicator/base/config_text.h"
+#include "replicator/base/decimal.h"
 #include "tools/capture/json_text.h"
 #include "tools/capture/names.h"
 #include "tools/capture/utf8.h"
@@ -22,39 +24,6 @@ constexpr std::string_view kKey = "{key}";
 constexpr size_t kTextTomlBytesMax = size_t{1} << 20;
 
 using Words = std::vector<std::string_view>;
-
-size_t EditDistance(std::string_view a, std::string_view b) {
-  std::vector<size_t> row(b.size() + 1);
-  for (size_t j = 0; j <= b.size(); ++j) row[j] = j;
-  for (size_t i = 1; i <= a.size(); ++i) {
-    size_t diagonal = row[0];
-    row[0] = i;
-    for (size_t j = 1; j <= b.size(); ++j) {
-      const size_t above = row[j];
-      row[j] = std::min({row[j] + 1, row[j - 1] + 1, diagonal + (a[i - 1] == b[j - 1] ? 0 : 1)});
-      diagonal = above;
-    }
-  }
-  return row[b.size()];
-}
-
-// As a node's configuration answers a misspelt word.
-std::string DidYouMean(std::string_view word, const Words& known) {
-  constexpr size_t kWordBytesMax = 200;
-  std::string_view best;
-  size_t distance = std::max<size_t>(2, word.size() / 3) + 1;
-  for (const std::string_view candidate : known) {
-    if (word.size() > kWordBytesMax || candidate.size() > kWordBytesMax) continue;
-    if (const size_t d = EditDistance(word, candidate); d < distance) {
-      distance = d;
-      best = candidate;
-    }
-  }
-  if (!best.empty()) return "did you mean " + std::string(best) + "?";
-  std::string all = "known here:";
-  for (const std::string_view candidate : known) all += " " + std::string(candidate);
-  return all;
-}
 
 // A name without blanks or line ends in the way: what a log takes as (part of) a package's name.
 bool IsNameText(std::string_view text) {
@@ -284,22 +253,6 @@ class Reader {
   std::set<TableName> tables_;
 };
 
-// -?digits[.digits], as a log takes it.
-bool IsDecimal(std::string_view text) {
-  const auto take_digits = [&text] {
-    const size_t count = std::min(text.find_first_not_of("0123456789"), text.size());
-    text.remove_prefix(count);
-    return count > 0;
-  };
-  if (text.size() > kTextBytesMax) return false;
-  if (text.starts_with('-')) text.remove_prefix(1);
-  if (!take_digits()) return false;
-  if (text.empty()) return true;
-  if (text.front() != '.') return false;
-  text.remove_prefix(1);
-  return take_digits() && text.empty();
-}
-
 // Blanks for what a log or a terminal would not take; cut at a character.
 std::string Title(std::string_view text) {
   std::string out;
@@ -453,7 +406,8 @@ Placement PackageIndex::Place(const TableShape& table, const std::string& item,
     if (table.key.empty()) return placement;
     placement.package = PackageName(package->prefix, ParseItem(item).key);
     if (const std::string* title = Text(row, package->title)) placement.title = Title(*title);
-    if (const std::string* value = Text(row, package->value); value && IsDecimal(*value)) {
+    if (const std::string* value = Text(row, package->value);
+        value && value->size() <= kTextBytesMax && IsDecimal(*value)) {
       placement.value = *value;
     }
   } else if (const MemberTable* member = mapping_->FindMember(Mapped(table))) {

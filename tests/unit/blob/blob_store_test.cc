@@ -5,10 +5,7 @@
 #include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <signal.h>
-#include <spawn.h>
 #include <sys/syscall.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -16,6 +13,7 @@
 #include <thread>
 
 #include "replicator/base/bytes.h"
+#include "tests/unit/store/crash_child.h"
 #include "tests/unit/store/rocks_test_util.h"
 
 extern char** environ;
@@ -346,38 +344,10 @@ TEST(BlobCrashChild, DISABLED_PutsUntilKilled) {
   }
 }
 
-// Lets the child reach `rounds`, kills it, and gives the last round that it reported.
-uint64_t RunChild(const std::string& dir, uint64_t rounds) {
-  int fds[2];
-  EXPECT_EQ(::pipe2(fds, O_CLOEXEC), 0);
-  posix_spawn_file_actions_t actions;
-  posix_spawn_file_actions_init(&actions);
-  posix_spawn_file_actions_adddup2(&actions, fds[1], 3);
-  posix_spawn_file_actions_addopen(&actions, 1, "/dev/null", O_WRONLY, 0);
-  const char* argv[] = {"/proc/self/exe", "--gtest_filter=BlobCrashChild.*",
-                        "--gtest_also_run_disabled_tests", nullptr};
-  ::setenv("KEMBAR_CRASH_DIR", dir.c_str(), 1);
-  pid_t child = 0;
-  EXPECT_EQ(::posix_spawn(&child, argv[0], &actions, nullptr, const_cast<char**>(argv), environ),
-            0);
-  posix_spawn_file_actions_destroy(&actions);
-  ::close(fds[1]);
-  uint64_t last = 0;
-  bool killed = false;
-  for (uint64_t round = 0; ::read(fds[0], &round, sizeof(round)) == sizeof(round);) {
-    last = round;
-    if (round == rounds && !killed) killed = ::kill(child, SIGKILL) == 0;
-  }
-  ::close(fds[0]);
-  ::waitpid(child, nullptr, 0);
-  EXPECT_TRUE(killed) << "the child ended by itself";
-  return last;
-}
-
 TEST_F(BlobStoreTest, AKilledProcessLosesNothingThatPutAnswered) {
   for (uint64_t rounds : {1u, 9u, 60u}) {
     TempDir temp;
-    const uint64_t answered = RunChild(temp.path() + "/blobs", rounds);
+    const uint64_t answered = RunCrashChild("BlobCrashChild.*", temp.path() + "/blobs", rounds);
     auto store = BlobStore::Open(Options(temp.path() + "/blobs"));
     ASSERT_FINE(store.status());
     for (uint64_t round = 1; round <= answered + 1; ++round) {

@@ -10,7 +10,7 @@
 #include <string>
 #include <vector>
 
-#include "node/config_text.h"
+#include "replicator/base/config_text.h"
 
 namespace kembar {
 namespace {

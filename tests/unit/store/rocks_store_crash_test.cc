@@ -2,11 +2,8 @@
 // acknowledged is there, what cannot be trusted is refused.
 #include <fcntl.h>
 #include <gmock/gmock.h>
-#include <signal.h>
-#include <spawn.h>
 #include <sys/mount.h>
 #include <sys/syscall.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <atomic>
@@ -16,6 +13,7 @@
 
 #include "node/store/rocks_store.h"
 #include "node/store/wal_check.h"
+#include "tests/unit/store/crash_child.h"
 #include "tests/unit/store/rocks_test_util.h"
 #include "tests/unit/store/store_test_log.h"
 
@@ -217,38 +215,10 @@ TEST(CrashChild, DISABLED_WritesUntilKilled) {
   }
 }
 
-// Lets the child reach `rounds`, kills it, and gives the last round that it reported.
-uint64_t RunChild(const std::string& dir, uint64_t rounds) {
-  int fds[2];
-  EXPECT_EQ(::pipe(fds), 0);
-  posix_spawn_file_actions_t actions;
-  posix_spawn_file_actions_init(&actions);
-  posix_spawn_file_actions_adddup2(&actions, fds[1], 3);
-  posix_spawn_file_actions_addopen(&actions, 1, "/dev/null", O_WRONLY, 0);
-  const char* argv[] = {"/proc/self/exe", "--gtest_filter=CrashChild.*",
-                        "--gtest_also_run_disabled_tests", nullptr};
-  ::setenv("KEMBAR_CRASH_DIR", dir.c_str(), 1);
-  pid_t child = 0;
-  EXPECT_EQ(::posix_spawn(&child, argv[0], &actions, nullptr, const_cast<char**>(argv), environ),
-            0);
-  posix_spawn_file_actions_destroy(&actions);
-  ::close(fds[1]);
-  uint64_t last = 0;
-  bool killed = false;
-  for (uint64_t round = 0; ::read(fds[0], &round, sizeof(round)) == sizeof(round);) {
-    last = round;
-    if (round == rounds && !killed) killed = ::kill(child, SIGKILL) == 0;
-  }
-  ::close(fds[0]);
-  ::waitpid(child, nullptr, 0);
-  EXPECT_TRUE(killed) << "the child ended by itself";
-  return last;
-}
-
 TEST(RocksStoreCrashTest, AKilledProcessLosesNothingAcknowledged) {
   for (uint64_t rounds : {1u, 7u, 40u, 111u, 300u}) {
     TempDir dir;
-    const uint64_t acknowledged = RunChild(dir.path() + "/db", rounds);
+    const uint64_t acknowledged = RunCrashChild("CrashChild.*", dir.path() + "/db", rounds);
     auto store = RocksStore::Open(Options(dir.path() + "/db"));
     ASSERT_TRUE(store.ok()) << store.status().ToString();
     // Each round writes its number, so we know whether the one under way came to be.

@@ -1,5 +1,5 @@
 // config_text.cc — see config_text.h.
-#include "node/config_text.h"
+#include "replicator/base/config_text.h"
 
 #include <algorithm>
 #include <array>
@@ -9,6 +9,8 @@
 namespace kembar {
 namespace {
 
+// Longer words are near to no key, and the distance costs the product of both lengths.
+constexpr size_t kWordBytesMax = 200;
 constexpr std::array<std::string_view, 6> kUnits = {"", "KiB", "MiB", "GiB", "TiB", "PiB"};
 
 size_t EditDistance(std::string_view a, std::string_view b) {
@@ -32,6 +34,7 @@ std::string DidYouMean(std::string_view word, const std::vector<std::string_view
   std::string_view best;
   size_t distance = std::max<size_t>(2, word.size() / 3) + 1;
   for (const std::string_view candidate : known) {
+    if (word.size() > kWordBytesMax || candidate.size() > kWordBytesMax) continue;
     if (const size_t d = EditDistance(word, candidate); d < distance) {
       distance = d;
       best = candidate;
