@@ -117,11 +117,9 @@ run_release() {
 # e2e under sanitizers is for what the nodes do, not for volume: fewer rounds, more patience.
 run_sanitizers() {
   title "sanitizer: address and undefined behaviour"
-  # The captures and documents are new and not yet run under sanitizers.
-  if build asan-ubsan "$root/build-asan" unit_replicator unit_store unit_node unit_tools kembar-sim \
-    kembard kembarctl kembar-bench; then
+  if build asan-ubsan "$root/build-asan" all; then
     export ASAN_OPTIONS=detect_leaks=1:halt_on_error=1 UBSAN_OPTIONS=print_stacktrace=1
-    run_ctest "$root/build-asan" -L '^(unit|sim)$' -E '^(structure|unit_(capture|restore|documents|agent|blob))$'
+    run_ctest "$root/build-asan" -L '^(unit|sim)$' -E '^structure$'
     KEMBAR_ROUNDS=3 KEMBAR_PATIENCE=4 \
       run_ctest "$root/build-asan" -R '^e2e_(kill_primary|mirror_stopped|restart)_test$'
   fi

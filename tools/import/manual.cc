@@ -159,7 +159,7 @@ Result<ManualRecord> ReadRow(const CsvRow& row, const std::vector<const Column*>
   return record;
 }
 
-bool SameRow(ManualRecord a, const ManualRecord& b) {
+bool SameRow(const ManualRecord& a, const ManualRecord& b) {
   for (const Column& column : kColumns) {
     if (column.field != nullptr && a.*column.field != b.*column.field) return false;
   }

@@ -98,7 +98,7 @@ class CapturerTest : public ::testing::Test {
   }
 
   // As the next session would: with what the log holds.
-  void Restart(const Marker& marker) {
+  void Restart(Marker marker) {
     CapturerOptions options{.source = "postgres/db", .records_max = records_max_};
     options.captures = [](const TableName& table) { return table.schema != "secret"; };
     capturer_ = std::make_unique<Capturer>(options, &mapping_, &state_, &host_);
