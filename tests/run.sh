@@ -109,9 +109,7 @@ run_release() {
   [ ${#wanted[@]} -gt 0 ] || return 0
   title "release: ${wanted[*]}"
   build release "$root/build" all || return 0
-  # Not yet shown to pass often enough to judge a change; run them by hand (docs/testing.md).
-  run_ctest "$root/build" -L "^($(IFS='|'; echo "${wanted[*]}"))\$" \
-    -E '^e2e_(pg_chaos|pg_bad_input|documents)_test$'
+  run_ctest "$root/build" -L "^($(IFS='|'; echo "${wanted[*]}"))\$"
 }
 
 # e2e under sanitizers is for what the nodes do, not for volume: fewer rounds, more patience.

@@ -241,7 +241,10 @@ class Reader {
     size_t steps = 0;
     const MemberTable* at = &member;
     while (at != nullptr && steps++ <= members_->size()) at = Member(at->parent);
-    if (at != nullptr) entry.Fail("parent", "goes round in a circle and never reaches a package");
+    if (at != nullptr) {
+      entry.Fail("parent",
+                 member.parent.Display() + " goes round in a circle and never reaches a package");
+    }
     return entry.Finish({"table", "column", "parent"});
   }
 

@@ -104,4 +104,15 @@ Result<v1::SourcePositionResponse> ReadSourcePosition(PrimaryFollower* follower,
   return response;
 }
 
+Status ReadCommitted(PrimaryFollower* follower, const Deadline& deadline,
+                     const std::function<Status(NodeStubs*)>& read) {
+  Backoff backoff;
+  while (true) {
+    ASSIGN_OR_RETURN(const std::shared_ptr<NodeStubs> node, follower->Get(deadline));
+    Status status = read(node.get());
+    if (status.code() != Code::kGap || !backoff.Wait(deadline)) return status;
+    follower->Failed({});
+  }
+}
+
 }  // namespace kembar::client

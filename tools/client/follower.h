@@ -4,6 +4,7 @@
 // Thread-safety: none; used by one thread, like the Cluster it stands on (which outlives it).
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <string>
 
@@ -41,5 +42,11 @@ Result<v1::AppendResponse> AppendOnce(PrimaryFollower* follower, const v1::Appen
 Result<v1::SourcePositionResponse> ReadSourcePosition(PrimaryFollower* follower,
                                                       const std::string& source,
                                                       const Deadline& deadline);
+
+// Reads from the primary what `read` asks of it as of an index that is known to be committed. A
+// primary that has begun anew learns what is committed only from its mirrors: while it answers kGap
+// the call is repeated, until the deadline. `read` must not have used anything by then.
+Status ReadCommitted(PrimaryFollower* follower, const Deadline& deadline,
+                     const std::function<Status(NodeStubs*)>& read);
 
 }  // namespace kembar::client

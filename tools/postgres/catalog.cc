@@ -8,6 +8,8 @@
 #include <unordered_map>
 #include <utility>
 
+#include "replicator/base/digest.h"
+
 namespace kembar::postgres {
 namespace {
 
@@ -42,6 +44,7 @@ bool IsTrue(const Value& value) { return Text(value) == "t"; }
 struct Found {
   TableInfo info;
   uint32_t parent = 0;
+  bool own_types = false;  // some column's type is not the system's
 };
 using Tables = std::unordered_map<uint32_t, Found>;
 
@@ -50,7 +53,7 @@ Status ReadTables(Connection* connection, Tables* tables) {
       std::string(
           "SELECT c.oid, n.nspname, c.relname, c.relkind, c.relpersistence, c.relreplident, "
           "(SELECT i.inhparent FROM pg_catalog.pg_inherits i WHERE i.inhrelid = c.oid "
-          "AND c.relispartition) "
+          "AND c.relispartition), c.relfilenode "
           "FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace "
           "WHERE c.relkind IN ('r', 'p') AND ") +
       kOurs;
@@ -64,6 +67,7 @@ Status ReadTables(Connection* connection, Tables* tables) {
     found.info.replica_identity = Text(row[5]).empty() ? 'd' : Text(row[5]).front();
     found.info.replica_identity_full = found.info.replica_identity == 'f';
     found.parent = Oid(row[6]);
+    found.info.storage = Text(row[0]) + "/" + Text(row[7]) + "/";
     tables->emplace(found.info.oid, std::move(found));
   }
   return Status::Ok();
@@ -76,7 +80,8 @@ Status ReadColumns(Connection* connection, Tables* tables) {
           "SELECT a.attrelid, a.attname, "
           "pg_catalog.format_type(a.atttypid, a.atttypmod), ") +
       (generated ? "a.attgenerated <> ''" : "false") +
-      " FROM pg_catalog.pg_attribute a "
+      ", a.attnum, (SELECT t.typnamespace <> 'pg_catalog'::pg_catalog.regnamespace "
+      "FROM pg_catalog.pg_type t WHERE t.oid = a.atttypid) FROM pg_catalog.pg_attribute a "
       "JOIN pg_catalog.pg_class c ON c.oid = a.attrelid "
       "JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace "
       "WHERE a.attnum > 0 AND NOT a.attisdropped AND c.relkind IN ('r', 'p') AND " +
@@ -86,6 +91,22 @@ Status ReadColumns(Connection* connection, Tables* tables) {
     const auto table = tables->find(Oid(row[0]));
     if (table == tables->end()) continue;
     table->second.info.shape.columns.push_back({Text(row[1]), Text(row[2]), IsTrue(row[3])});
+    table->second.info.storage += Text(row[4]) + ",";
+    table->second.own_types = table->second.own_types || IsTrue(row[5]);
+  }
+  return Status::Ok();
+}
+
+// The text of a row follows the labels of enums, which can be renamed. Which columns have them,
+// perhaps inside of domains, arrays, ranges or composites, is not looked into.
+Status ReadEnums(Connection* connection, Tables* tables) {
+  ASSIGN_OR_RETURN(const Rows rows, connection->Query("SELECT oid, enumlabel FROM "
+                                                      "pg_catalog.pg_enum ORDER BY oid"));
+  std::string labels;
+  for (const std::vector<Value>& row : rows) labels += Text(row[0]) + "=" + Text(row[1]) + "\n";
+  const std::string digest = ToHex(Sha256({labels}));
+  for (auto& [oid, table] : *tables) {
+    if (table.own_types) table.info.storage += "/" + digest;
   }
   return Status::Ok();
 }
@@ -211,6 +232,7 @@ Result<std::vector<TableInfo>> ListTables(Connection* connection) {
   RETURN_IF_ERROR(ReadTables(connection, &found).Prepend("list tables"));
   RETURN_IF_ERROR(ReadColumns(connection, &found).Prepend("list columns"));
   RETURN_IF_ERROR(ReadKeys(connection, &found).Prepend("list keys"));
+  RETURN_IF_ERROR(ReadEnums(connection, &found).Prepend("list enums"));
   std::vector<TableInfo> tables;
   tables.reserve(found.size());
   for (auto& [oid, table] : found) table.info.shape.root = RootOf(found, table);
@@ -247,6 +269,17 @@ Result<std::vector<SequenceInfo>> ListSequences(Connection* connection) {
             [](const SequenceInfo& a, const SequenceInfo& b) { return a.name < b.name; });
   RETURN_IF_ERROR(ReadSequenceStates(connection, &sequences).Prepend("read sequences"));
   return sequences;
+}
+
+Result<std::set<uint32_t>> ListRewritten(Connection* connection) {
+  // The function answers for now, the catalog's rows for the snapshot.
+  ASSIGN_OR_RETURN(const Rows rows,
+                   connection->Query("SELECT oid FROM pg_catalog.pg_class WHERE relkind = 'r' AND "
+                                     "relfilenode <> 0 AND relfilenode IS DISTINCT FROM "
+                                     "pg_catalog.pg_relation_filenode(oid)"));
+  std::set<uint32_t> rewritten;
+  for (const std::vector<Value>& row : rows) rewritten.insert(Oid(row[0]));
+  return rewritten;
 }
 
 Result<std::vector<ForeignKey>> ListForeignKeys(Connection* connection) {

@@ -6,6 +6,7 @@
 #pragma once
 
 #include <map>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -22,6 +23,10 @@ struct TableInfo {
   bool replica_identity_full = false;
   bool has_rows = true;   // false: partitioned itself (its partitions hold the rows)
   bool unlogged = false;  // can't be captured
+  // Where and how its rows are stored: another text after DDL that may have changed rows without
+  // changing any column's name or type (ALTER … TYPE … USING, a column dropped and added again, a
+  // renamed label of an enum), and after what leaves the rows alone too (TRUNCATE, VACUUM FULL).
+  std::string storage;
 };
 
 // Ordinary tables and partitions, and partitioned parents (has_rows false), of all schemas but the
@@ -36,6 +41,10 @@ struct SequenceInfo {
   std::string column;
 };
 Result<std::vector<SequenceInfo>> ListSequences(Connection* connection);
+
+// Tables that were truncated, rewritten or dropped since the transaction's snapshot was taken: they
+// look empty in it, so it says nothing of their rows. Final for tables that are locked meanwhile.
+Result<std::set<uint32_t>> ListRewritten(Connection* connection);
 
 struct ForeignKey {
   capture::TableName child;

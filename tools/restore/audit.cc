@@ -3,17 +3,22 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <memory>
 #include <optional>
+#include <set>
 #include <utility>
 
+#include "tools/postgres/catalog.h"
 #include "tools/postgres/replication.h"
+#include "tools/restore/sql.h"
 #include "tools/restore/transaction.h"
 
 namespace kembar::restore {
 namespace {
 
 constexpr int kPollMs = 200;
+constexpr int kSnapshotsMax = 10;
 
 // The slot goes with the connection.
 Result<postgres::CreatedSlot> MakeSlot(postgres::ReplicationStream* stream,
@@ -45,6 +50,41 @@ Status Nudge(const std::string& dsn) {
   }
   // Not seen by every version's pgoutput; then the source's own work must move the log on.
   return connection->Execute("SELECT pg_logical_emit_message(true, 'kembar', 'audit')");
+}
+
+// The transaction takes the snapshot of a temporary slot; gives its LSN. The slot then only keeps
+// WAL, and goes.
+Result<capture::Lsn> TakeSnapshot(postgres::Connection* connection, Transaction* transaction,
+                                  const std::string& dsn, const client::Deadline& deadline) {
+  postgres::ConnectOptions connect{.dsn = dsn};
+  connect.application_name = "kembarctl audit";
+  ASSIGN_OR_RETURN(const auto stream, postgres::ReplicationStream::Open(connect));
+  ASSIGN_OR_RETURN(const postgres::CreatedSlot slot, MakeSlot(stream.get(), deadline));
+  RETURN_IF_ERROR(transaction->Begin("ISOLATION LEVEL REPEATABLE READ READ ONLY"));
+  RETURN_IF_ERROR(
+      connection->Execute("SET TRANSACTION SNAPSHOT " + connection->QuoteLiteral(slot.snapshot)));
+  return slot.consistent_point;
+}
+
+// Whether the snapshot shows the rows of all tables. From then on they are locked against what
+// would take them from it.
+Result<bool> LockWhole(postgres::Connection* connection) {
+  ASSIGN_OR_RETURN(const std::vector<postgres::TableInfo> tables, postgres::ListTables(connection));
+  std::string list;
+  for (const postgres::TableInfo& table : tables) {
+    if (!table.has_rows) continue;
+    list += (list.empty() ? "ONLY " : ", ONLY ") + QuoteTable(*connection, table.shape.name);
+  }
+  constexpr std::string_view kUndefinedTable = "42P01";
+  if (!list.empty()) {
+    const Status locked = connection->Execute("LOCK TABLE " + list + " IN ACCESS SHARE MODE");
+    if (!locked.ok() && connection->sqlstate() == kUndefinedTable) return false;  // dropped since
+    RETURN_IF_ERROR(locked.Prepend("lock the tables"));
+  }
+  ASSIGN_OR_RETURN(const std::set<uint32_t> rewritten, postgres::ListRewritten(connection));
+  return std::none_of(tables.begin(), tables.end(), [&rewritten](const postgres::TableInfo& table) {
+    return rewritten.contains(table.oid);
+  });
 }
 
 Status WaitForLog(LogReader* log, const std::string& source, capture::Lsn lsn,
@@ -87,17 +127,17 @@ Result<Audit> AuditSource(LogReader* log, const AuditOptions& options, const OnP
   const client::Deadline deadline = client::Deadline::After(options.timeout);
   Audit audit;
   ASSIGN_OR_RETURN(const auto connection, postgres::Connection::Open({.dsn = options.dsn}));
-  Transaction transaction(connection.get());
-  {
-    postgres::ConnectOptions connect{.dsn = options.dsn};
-    connect.application_name = "kembarctl audit";
-    ASSIGN_OR_RETURN(const auto stream, postgres::ReplicationStream::Open(connect));
-    ASSIGN_OR_RETURN(const postgres::CreatedSlot slot, MakeSlot(stream.get(), deadline));
-    audit.lsn = slot.consistent_point;
-    RETURN_IF_ERROR(transaction.Begin("ISOLATION LEVEL REPEATABLE READ READ ONLY"));
-    RETURN_IF_ERROR(
-        connection->Execute("SET TRANSACTION SNAPSHOT " + connection->QuoteLiteral(slot.snapshot)));
-    // The snapshot is ours now; the slot would only keep WAL.
+  std::optional<Transaction> transaction;
+  bool whole = false;
+  for (int tries = 0; !whole; ++tries) {
+    if (tries == kSnapshotsMax) {
+      return Status(Code::kUnavailable, "tables are truncated or rewritten all the time",
+                    "run it again when the source is quieter");
+    }
+    transaction.emplace(connection.get());
+    ASSIGN_OR_RETURN(audit.lsn,
+                     TakeSnapshot(connection.get(), &*transaction, options.dsn, deadline));
+    ASSIGN_OR_RETURN(whole, LockWhole(connection.get()));
   }
   RETURN_IF_ERROR(Nudge(options.dsn));
   RETURN_IF_ERROR(WaitForLog(log, newest.source, audit.lsn, deadline));

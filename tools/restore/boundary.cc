@@ -57,7 +57,7 @@ Result<Boundary> FindBoundaryAtLsn(LogReader* log, const std::string& source, ca
     query.versions_max = versions;
     std::optional<Boundary> found;
     uint64_t seen = 0;
-    RETURN_IF_ERROR(log->List(query, [&](Version version) -> Status {
+    RETURN_IF_ERROR(log->List(query, [&](const Version& version) -> Status {
       if (version.item != capture::TransactionItem(source, true) || version.deleted) return {};
       ++seen;
       if (found) return {};

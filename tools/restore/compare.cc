@@ -130,13 +130,14 @@ class Comparer {
           static_cast<size_t>(std::find(columns.begin(), columns.end(), column) - columns.begin()));
     }
     std::map<Digest, uint64_t> equal_rows;
+    std::vector<std::string_view> key_values;
     const std::string list =
         columns.empty() ? "" : " (" + QuoteColumns(*connection_, columns) + ")";
     return connection_->CopyOut(
         "COPY " + QuoteTable(*connection_, table.name) + list + " TO STDOUT",
         [&](std::span<const capture::ValueView> values) -> Status {
           const Digest sha256 = Sha256({capture::EncodeRow(columns, values)});
-          std::vector<std::string_view> key_values;
+          key_values.clear();
           for (const size_t i : key) key_values.push_back(values[i].value_or(""));
           const std::string item =
               key.empty() ? capture::KeylessRowItem(table.name, sha256, ++equal_rows[sha256])

@@ -62,5 +62,15 @@ TEST(Pending, ComesBackAsWritten) {
   }
 }
 
+TEST(Storage, ComesBackAsWritten) {
+  const std::map<TableName, std::string> storage = {{{"public", "a"}, "1/2/1,"},
+                                                    {{"e.k", "b\"c"}, "3/4/1,2,/ff"}};
+  EXPECT_EQ(DecodeStorage(EncodeStorage(storage)), storage);
+  for (const char* bad :
+       {"", "[]", "{}", "{\"tables\":[1]}", "{\"tables\":[[\"a\",\"b\",1]]}", "{"}) {
+    EXPECT_TRUE(DecodeStorage(bad).empty()) << bad;
+  }
+}
+
 }  // namespace
 }  // namespace kembar::agent

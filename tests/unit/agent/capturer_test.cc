@@ -28,11 +28,17 @@ value = "pagu"
 table = "public.peserta"
 column = "pkt_id"
 parent = "public.paket"
+
+[[member]]
+table = "public.dokumen"
+column = "pst_id"
+parent = "public.peserta"
 )";
 
 constexpr uint32_t kPaket = 100;
 constexpr uint32_t kPeserta = 101;
 constexpr uint32_t kLog = 102;
+constexpr uint32_t kDokumen = 103;
 
 // A log in memory: what was emitted, as a node would hold it.
 class FakeHost : public CaptureHost {
@@ -65,6 +71,15 @@ class FakeHost : public CaptureHost {
     }
     return items;
   }
+  Result<std::vector<LiveItem>> PackageRows(const std::string& package) override {
+    std::vector<LiveItem> rows;
+    for (const auto& [id, payload] : held) {
+      if (id.starts_with(package + " row/")) {
+        rows.push_back({package, id.substr(package.size() + 1), payload});
+      }
+    }
+    return rows;
+  }
   Result<std::vector<std::string>> TypeNames(const postgres::RelationMessage& relation) override {
     std::vector<std::string> names;
     for (const auto& column : relation.columns) {
@@ -86,6 +101,7 @@ class CapturerTest : public ::testing::Test {
     Shape({"public", "paket"}, {"id", "nama", "pagu"}, {"id"});
     Shape({"public", "peserta"}, {"id", "pkt_id", "ket"}, {"id"});
     Shape({"public", "log"}, {"a", "b"}, {});
+    Shape({"public", "dokumen"}, {"id", "pst_id"}, {"id"});
     Restart({});
   }
 
@@ -106,6 +122,7 @@ class CapturerTest : public ::testing::Test {
     Feed(pg::Relation(kPaket, "public", "paket", {{"id", true}, {"nama"}, {"pagu"}}));
     Feed(pg::Relation(kPeserta, "public", "peserta", {{"id", true}, {"pkt_id"}, {"ket"}}));
     Feed(pg::Relation(kLog, "public", "log", {{"a"}, {"b"}}, 'f'));
+    Feed(pg::Relation(kDokumen, "public", "dokumen", {{"id", true}, {"pst_id"}}));
   }
 
   void Feed(const std::string& bytes) {
@@ -187,6 +204,38 @@ TEST_F(CapturerTest, ARowThatMovesToAnotherPackageIsEndedInTheOldOne) {
                                                    "put paket/2 row/public.peserta/7"));
   Transaction(3'000, {pg::Delete(kPeserta, 'K', {"7", {}, {}})});
   EXPECT_THAT(Lines(host_.batches[2]), ElementsAre("delete paket/2 row/public.peserta/7"));
+}
+
+TEST_F(CapturerTest, RowsBelowARowThatMovesFollowIt) {
+  Transaction(1'000, {pg::Insert(kPeserta, {"7", "1", "x"}), pg::Insert(kPeserta, {"8", "1", "x"}),
+                      pg::Insert(kDokumen, {"70", "7"}), pg::Insert(kDokumen, {"80", "8"})});
+  Transaction(2'000,
+              {pg::Insert(kDokumen, {"71", "7"}), pg::Update(kPeserta, 0, {}, {"7", "2", "x"})});
+  EXPECT_THAT(
+      Lines(host_.batches[1]),
+      ElementsAre("put paket/1 row/public.dokumen/71", "delete paket/1 row/public.peserta/7",
+                  "put paket/2 row/public.peserta/7", "delete paket/1 row/public.dokumen/70",
+                  "put paket/2 row/public.dokumen/70", "delete paket/1 row/public.dokumen/71",
+                  "put paket/2 row/public.dokumen/71"));
+  EXPECT_EQ(Payload("paket/1 row/public.dokumen/80"), R"({"id":"80","pst_id":"8"})");
+}
+
+TEST_F(CapturerTest, AServerWithoutTheLastTransactionHasAnotherHistory) {
+  const Marker marker{.lsn = 1'008, .xid = 1'000, .last = true};
+  const auto next = [this] { return *postgres::DecodePgMessage(pg::Begin(2'000, 2'000)); };
+  capturer_->ResumeAfter(marker);
+  Transaction(1'000, {pg::Insert(kPeserta, {"7", "1", "x"})});
+  EXPECT_TRUE(capturer_->Handle(next()).ok());
+  Restart({});
+  capturer_->ResumeAfter(marker);
+  Transaction(1'002, {pg::Insert(kPeserta, {"7", "1", "x"})});
+  EXPECT_EQ(capturer_->Handle(next()).code(), Code::kDiverged);
+  Restart({});
+  capturer_->ResumeAfter({.lsn = 2'000, .xid = 1'999, .changes = 3, .last = false});
+  EXPECT_EQ(capturer_->Handle(next()).code(), Code::kDiverged);
+  Restart({});
+  capturer_->ResumeAfter({.lsn = 2'000, .xid = 2'000, .changes = 3, .last = false});
+  EXPECT_TRUE(capturer_->Handle(next()).ok());
 }
 
 TEST_F(CapturerTest, RowsOfNoPackageAreCounted) {
@@ -335,6 +384,27 @@ TEST_F(CapturerTest, AnOldRelationOfASkippedTransactionIsNotCompared) {
   Feed(pg::Relation(kPeserta, "public", "peserta", {{"id", true}}));
   Transaction(1'000, {pg::Insert(kPeserta, {"7"})});
   EXPECT_TRUE(state_.pending.empty());
+}
+
+// The stream goes on while a snapshot is made: what is newer than the snapshot is told apart.
+TEST_F(CapturerTest, WhatIsTouchedWhileASnapshotIsMadeIsNoted) {
+  Transaction(1'000, {pg::Insert(kPeserta, {"1", "1", "x"}), pg::Insert(kLog, {"1", "x"})});
+  Touches touches;
+  capturer_->NoteTouches(&touches);
+  Transaction(2'000, {pg::Insert(kPeserta, {"2", "1", "x"})});
+  Transaction(3'000, {pg::Delete(kPeserta, 'K', {"1", {}, {}}), pg::Delete(kLog, 'O', {"1", "x"}),
+                      pg::Update(kPeserta, 0, {}, {"9", "1", pg::kUnchanged})});
+  capturer_->NoteTouches(nullptr);
+  Transaction(4'000, {pg::Insert(kPeserta, {"4", "1", "x"})});
+  EXPECT_TRUE(touches.HasRow("row/public.peserta/2", 2'000));
+  EXPECT_FALSE(touches.HasRow("row/public.peserta/2", 2'001));
+  EXPECT_TRUE(touches.HasRow("row/public.peserta/1", 3'000));
+  EXPECT_FALSE(touches.HasRow("row/public.peserta/4", 0));
+  const Digest row = Sha256({R"({"a":"1","b":"x"})"});
+  EXPECT_TRUE(touches.HasEqual({"public", "log"}, row, 3'000));
+  EXPECT_FALSE(touches.HasEqual({"public", "log"}, row, 3'001));
+  EXPECT_TRUE(touches.IsPending({"public", "peserta"}, 3'000));
+  EXPECT_FALSE(touches.IsPending({"public", "log"}, 0));
 }
 
 TEST_F(CapturerTest, TheCanaryBringsACut) {

@@ -42,6 +42,17 @@ void Multiset::AtLeast(const TableName& table, const Digest& row, uint64_t count
   known = std::max(known, count);
 }
 
+std::unordered_map<Digest, uint64_t, DigestHash> Multiset::Take(
+    const TableName& table, const std::function<bool(const Digest&)>& keep) {
+  std::unordered_map<Digest, uint64_t, DigestHash> rows;
+  const auto found = counts_.find(table);
+  if (found == counts_.end()) return rows;
+  rows.swap(found->second);
+  counts_.erase(found);
+  std::erase_if(rows, [&](const auto& row) { return !keep(row.first); });
+  return rows;
+}
+
 const std::string* WideRows::Find(const std::string& item) {
   const auto found = by_item_.find(item);
   if (found == by_item_.end()) return nullptr;
@@ -110,6 +121,30 @@ std::optional<std::set<TableName>> DecodePending(std::string_view payload) {
     tables.insert({name[0].get<std::string>(), name[1].get<std::string>()});
   }
   return tables;
+}
+
+std::string StorageItem(const std::string& source) { return "storage/" + source; }
+
+std::string EncodeStorage(const std::map<TableName, std::string>& storage) {
+  nlohmann::json list = nlohmann::json::array();
+  for (const auto& [table, text] : storage) list.push_back({table.schema, table.table, text});
+  return nlohmann::json{{"tables", std::move(list)}}.dump(-1, ' ', false,
+                                                          nlohmann::json::error_handler_t::replace);
+}
+
+std::map<TableName, std::string> DecodeStorage(std::string_view payload) {
+  const nlohmann::json json = nlohmann::json::parse(payload, nullptr, false);
+  if (!json.is_object() || !json.contains("tables") || !json["tables"].is_array()) return {};
+  std::map<TableName, std::string> storage;
+  for (const nlohmann::json& entry : json["tables"]) {
+    const bool whole = entry.is_array() && entry.size() == 3 &&
+                       std::all_of(entry.begin(), entry.end(),
+                                   [](const nlohmann::json& part) { return part.is_string(); });
+    if (!whole) return {};
+    storage[{entry[0].get<std::string>(), entry[1].get<std::string>()}] =
+        entry[2].get<std::string>();
+  }
+  return storage;
 }
 
 }  // namespace kembar::agent

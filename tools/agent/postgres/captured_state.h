@@ -5,6 +5,7 @@
 // to the log. Thread-safety: none.
 #pragma once
 
+#include <functional>
 #include <list>
 #include <map>
 #include <optional>
@@ -40,6 +41,9 @@ class Multiset {
   uint64_t Remove(const TableName& table, const Digest& row);
   void AtLeast(const TableName& table, const Digest& row, uint64_t count);
   void Clear(const TableName& table) { counts_.erase(table); }
+  // Clears, and returns the counts of those rows that `keep` names.
+  std::unordered_map<Digest, uint64_t, DigestHash> Take(
+      const TableName& table, const std::function<bool(const Digest&)>& keep);
 
  private:
   std::map<TableName, std::unordered_map<Digest, uint64_t, DigestHash>> counts_;
@@ -76,6 +80,8 @@ struct CapturedState {
   WideRows wide;
   std::map<TableName, TableShape> tables;  // as recorded by table/ items
   std::set<TableName> pending;             // to be reconciled; recorded by pending/SOURCE
+  // postgres::TableInfo::storage of the rows that the log has; recorded by storage/SOURCE.
+  std::map<TableName, std::string> storage;
 };
 
 // The SHA-256 and number of a keyless row's item key "~SHA256/N"; nullopt: a row with a key.
@@ -90,5 +96,11 @@ std::optional<KeylessKey> ParseKeylessKey(std::string_view key);
 std::string PendingItem(const std::string& source);
 std::string EncodePending(const std::set<TableName>& tables);
 std::optional<std::set<TableName>> DecodePending(std::string_view payload);
+
+// "storage/SOURCE": JSON list of tables, each with its storage. Total, as above: empty then, so that
+// every table counts as changed.
+std::string StorageItem(const std::string& source);
+std::string EncodeStorage(const std::map<TableName, std::string>& storage);
+std::map<TableName, std::string> DecodeStorage(std::string_view payload);
 
 }  // namespace kembar::agent

@@ -71,8 +71,7 @@ Capturer::Capturer(CapturerOptions options, const capture::Mapping* mapping, Cap
 Status Capturer::Handle(const postgres::PgMessage& message) {
   if (const auto* begin = std::get_if<postgres::BeginMessage>(&message)) {
     if (in_transaction_) return Status(Code::kCorrupt, "a transaction begins inside another");
-    OnBegin(*begin);
-    return Status::Ok();
+    return OnBegin(*begin);
   }
   if (const auto* relation = std::get_if<RelationMessage>(&message)) return OnRelation(*relation);
   if (std::holds_alternative<postgres::TypeMessage>(message) ||
@@ -89,7 +88,17 @@ Status Capturer::Handle(const postgres::PgMessage& message) {
   return OnTruncate(std::get<postgres::TruncateMessage>(message));
 }
 
-void Capturer::OnBegin(const postgres::BeginMessage& begin) {
+Status Capturer::VerifyResent() {
+  if (!verify_) return Status::Ok();
+  verify_ = false;
+  if (marker_.last && resent_xid_ == marker_.xid && resent_end_ == marker_.lsn) return Status::Ok();
+  return Status(Code::kDiverged,
+                "the server does not have transaction " + std::to_string(marker_.xid) + " at " +
+                    capture::FormatLsn(marker_.lsn) + ", which the log holds",
+                "was an old copy of it put back?");
+}
+
+Status Capturer::OnBegin(const postgres::BeginMessage& begin) {
   in_transaction_ = true;
   change_ = 0;
   skip_changes_ = 0;
@@ -103,16 +112,22 @@ void Capturer::OnBegin(const postgres::BeginMessage& begin) {
               .part = 1,
               .last = false};
   if (begin.commit_lsn == marker_.lsn && !marker_.last && marker_.xid == begin.xid) {
+    verify_ = false;
     skip_changes_ = marker_.changes;
     current_.changes = marker_.changes;
     current_.part = marker_.part + 1;
   }
+  return skipping_ ? Status::Ok() : VerifyResent();
 }
 
 Status Capturer::OnCommit(const postgres::CommitMessage& commit) {
   in_transaction_ = false;
   handled_ = commit.end_lsn;
-  if (skipping_) return Status::Ok();
+  if (skipping_) {
+    resent_xid_ = current_.xid;
+    resent_end_ = commit.end_lsn;
+    return Status::Ok();
+  }
   if (drafts_.empty() && current_.part == 1) return Status::Ok();  // nothing of ours
   ++counts_.transactions;
   current_.lsn = commit.end_lsn;
@@ -184,8 +199,16 @@ Status Capturer::Check(Relation* relation) {
   state_->packages.Learn(relation->shape);
   relation->mapped = mapping_->Rank(relation->shape.root) != capture::Mapping::kUnmapped ||
                      mapping_->Rank(relation->shape.name) != capture::Mapping::kUnmapped;
+  relation->parent = relation->mapped && IsParent(relation->shape);
   relation->checked = true;
   return Status::Ok();
+}
+
+bool Capturer::IsParent(const TableShape& table) const {
+  return std::any_of(state_->tables.begin(), state_->tables.end(), [&](const auto& other) {
+    const capture::MemberTable* member = mapping_->FindMember(other.second.root);
+    return member != nullptr && (member->parent == table.root || member->parent == table.name);
+  });
 }
 
 void Capturer::Record(const TableShape& shape) {
@@ -194,6 +217,7 @@ void Capturer::Record(const TableShape& shape) {
 }
 
 void Capturer::MarkPending(const TableName& table) {
+  if (touches_ != nullptr) touches_->Pending(table, current_.lsn);
   if (!state_->pending.insert(table).second) return;
   AddDraft(v1::RECORD_KIND_PUT, "-", PendingItem(options_.source), EncodePending(state_->pending));
 }
@@ -205,6 +229,8 @@ void Capturer::AddDraft(v1::RecordKind kind, const std::string& package, const s
   draft.set_package(package);
   draft.set_item(item);
   bytes_ += payload.size() + item.size();
+  // `current_.lsn` is where the commit record begins, until the commit itself.
+  if (touches_ != nullptr && item.starts_with("row/")) touches_->Row(item, current_.lsn);
   draft.set_payload(std::move(payload));
   newest_[item] = drafts_.size() - 1;
 }

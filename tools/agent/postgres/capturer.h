@@ -23,6 +23,7 @@
 #include "kembar/v1/log.pb.h"
 #include "replicator/base/status.h"
 #include "tools/agent/postgres/captured_state.h"
+#include "tools/agent/postgres/touches.h"
 #include "tools/postgres/pgoutput.h"
 
 namespace kembar::agent {
@@ -38,6 +39,7 @@ struct Batch {
 struct LiveItem {
   std::string package;
   std::string item;
+  std::string payload;  // when asked for
 };
 
 class CaptureHost {
@@ -50,6 +52,8 @@ class CaptureHost {
                                                             const std::string& item) = 0;
   // The items of all rows of a table, as of everything emitted so far, in a fixed order.
   virtual Result<std::vector<LiveItem>> LiveItems(const TableName& table) = 0;
+  // The rows of a package with their payloads, likewise.
+  virtual Result<std::vector<LiveItem>> PackageRows(const std::string& package) = 0;
   // The types of a relation's columns by name, as format_type() gives them.
   virtual Result<std::vector<std::string>> TypeNames(const postgres::RelationMessage& relation) = 0;
   // The table as the catalog shows it now; nullopt: it is not visible there.
@@ -78,13 +82,26 @@ class Capturer {
            CaptureHost* host);
 
   // Where the log stands: transactions before are skipped, one that is partly there is resumed.
-  void StartAfter(const Marker& marker) { marker_ = marker; }
+  void StartAfter(const Marker& marker) {
+    marker_ = marker;
+    verify_ = false;
+  }
+  // As StartAfter, when the server sends again what the log holds: the last transaction there must
+  // be among it, or this server has another history (an old copy of it was put back). kDiverged.
+  void ResumeAfter(const Marker& marker) {
+    marker_ = marker;
+    verify_ = marker.xid != 0;
+  }
+  Status VerifyResent();
   // Relations are compared anew with what is recorded: a reconciliation has changed that.
   void Recheck() {
     for (auto& [id, relation] : relations_) relation.checked = false;
   }
   // The last marker that was emitted, or where the log stood.
   const Marker& marker() const { return marker_; }
+
+  // What is changed from now on is noted there; null: no more.
+  void NoteTouches(Touches* touches) { touches_ = touches; }
 
   Status Handle(const postgres::PgMessage& message);
   bool in_transaction() const { return in_transaction_; }
@@ -105,9 +122,10 @@ class Capturer {
     bool checked = false;     // against what is recorded
     bool captured = false;
     bool mapped = false;
+    bool parent = false;  // rows of other tables find their package through its rows
   };
 
-  void OnBegin(const postgres::BeginMessage& begin);
+  Status OnBegin(const postgres::BeginMessage& begin);
   Status OnCommit(const postgres::CommitMessage& commit);
   Status OnRelation(const postgres::RelationMessage& message);
   Status OnInsert(const postgres::InsertMessage& insert);
@@ -131,6 +149,8 @@ class Capturer {
   Result<std::optional<std::string>> PayloadBefore(const std::string& item);
   std::string RemoveKeyless(const Relation& relation, const postgres::Tuple& row);
   Status TruncateTable(const Relation& relation);
+  bool IsParent(const TableShape& table) const;
+  Status MoveDescendants(const std::string& from);
 
   void AddDraft(v1::RecordKind kind, const std::string& package, const std::string& item,
                 std::string payload);
@@ -146,6 +166,10 @@ class Capturer {
 
   Marker marker_;  // the last that was emitted, or where the log stood
   Lsn handled_ = 0;
+  Touches* touches_ = nullptr;
+  bool verify_ = false;
+  uint32_t resent_xid_ = 0;  // of the last transaction that was skipped
+  Lsn resent_end_ = 0;
   Counts counts_;
 
   // The transaction under way.

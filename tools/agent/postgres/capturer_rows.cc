@@ -90,6 +90,41 @@ Status Capturer::PutRow(const Relation& relation, const std::string& item, const
   drafts_.back().set_value(placement.value);
   ++rows_;
   if (relation.message.name == options_.canary) canary_ = true;
+  const bool moved = !was.empty() && before != kNowhere && before != placement.package;
+  return moved && relation.parent ? MoveDescendants(before) : Status::Ok();
+}
+
+// A row left the package `from`: those that belong to packages through it follow. Not cut in the
+// middle: resumed there, nobody would know that there is more to move.
+Status Capturer::MoveDescendants(const std::string& from) {
+  ASSIGN_OR_RETURN(const std::vector<LiveItem> held, host_->PackageRows(from));
+  std::map<std::string, std::string> payloads;  // by item, of the rows that are still there
+  for (const LiveItem& row : held) {
+    if (!newest_.contains(row.item)) payloads[row.item] = row.payload;
+  }
+  for (const auto& [item, at] : newest_) {
+    const v1::Draft& draft = drafts_[at];
+    const bool there = draft.kind() == v1::RECORD_KIND_PUT && draft.package() == from;
+    if (there && item.starts_with("row/")) payloads[item] = draft.payload();
+  }
+  std::multimap<size_t, std::string> by_rank;  // parents before their children
+  for (const auto& [item, payload] : payloads) {
+    const auto table = state_->tables.find(capture::ParseItem(item).table);
+    if (table == state_->tables.end()) continue;
+    by_rank.emplace(mapping_->Rank(table->second.root), item);
+  }
+  for (const auto& [rank, item] : by_rank) {
+    const TableShape& table = state_->tables.at(capture::ParseItem(item).table);
+    const std::string& payload = payloads.at(item);
+    ASSIGN_OR_RETURN(const capture::Row row, capture::DecodeRow(payload));
+    const capture::Placement placement = state_->packages.Place(table, item, row);
+    if (placement.package == from) continue;
+    DeleteItem(from, item);
+    state_->packages.Set(item, placement.package);
+    state_->wide.Put(item, payload);
+    AddDraft(v1::RECORD_KIND_PUT, placement.package, item, payload);
+    ++rows_;
+  }
   return Status::Ok();
 }
 

@@ -210,6 +210,19 @@ Status Database::WriteCanary() {
       parameters);
 }
 
+Result<bool> Database::CanaryIsOlder(const std::string& at) {
+  ASSIGN_OR_RETURN(const Rows found,
+                   connection_->Query("SELECT pg_catalog.to_regclass('kembar.canary')"));
+  // Without its table nothing is known: somebody may have dropped it.
+  if (found.empty() || !found[0][0]) return false;
+  const std::array<postgres::ValueView, 2> parameters = {config_.name, at};
+  ASSIGN_OR_RETURN(const Rows rows,
+                   connection_->Query("SELECT 1 FROM kembar.canary "
+                                      "WHERE source = $1 AND at >= $2::timestamptz",
+                                      parameters));
+  return rows.empty();
+}
+
 Result<std::optional<SlotState>> Database::ReadSlot() {
   const bool wal_status = connection_->server_version() >= kVersionWalStatus;
   const std::array<postgres::ValueView, 1> parameters = {config_.slot};

@@ -61,6 +61,8 @@ class Database {
   // Schema and table of the canary. Not OK: it may not.
   Status PrepareCanary();
   Status WriteCanary();
+  // Whether the canary that the server has is older than `at`, or gone while its table is there.
+  Result<bool> CanaryIsOlder(const std::string& at);
 
   Result<std::optional<SlotState>> ReadSlot();
   Status DropSlot();

@@ -78,6 +78,7 @@ Result<LogStanding> LogClient::Fence(const std::vector<v1::Draft>& drafts, bool 
     const auto appended = client::AppendOnce(follower_.get(), request, options_.timeout);
     if (appended.ok()) {
       standing.position = request.position();
+      ReadAsOf(appended->index());
       return standing;
     }
     // A batch of the session before is there but not committed yet: look again.
@@ -90,32 +91,39 @@ Result<LogStanding> LogClient::Fence(const std::vector<v1::Draft>& drafts, bool 
 Result<std::optional<std::string>> LogClient::Get(const std::string& package,
                                                   const std::string& item) {
   const Deadline deadline = Deadline::After(options_.timeout);
-  ASSIGN_OR_RETURN(const auto node, follower_->Get(deadline));
   v1::GetItemRequest request;
   request.set_log(log_);
   request.set_package(package);
   request.set_item(item);
+  if (as_of_ > 0) request.mutable_as_of()->set_index(as_of_);
   v1::ItemVersion found;
-  const Status status = client::GetItem(node.get(), request, deadline, &found);
+  const Status status = client::ReadCommitted(
+      follower_.get(), deadline,
+      [&](client::NodeStubs* node) { return client::GetItem(node, request, deadline, &found); });
   if (status.code() == Code::kNotFound) return std::optional<std::string>();
   RETURN_IF_ERROR(status.Prepend("read " + item + " from the log"));
   if (found.kind() != v1::RECORD_KIND_PUT) return std::optional<std::string>();
   return std::optional<std::string>(std::move(*found.mutable_payload()));
 }
 
-Status LogClient::List(const std::string& item_prefix, bool with_payload, const EachItem& each) {
-  ASSIGN_OR_RETURN(const auto node, follower_->Get(Deadline::After(options_.timeout)));
+Status LogClient::ListOf(const std::string& package, const std::string& item_prefix,
+                         bool with_payload, const EachItem& each) {
   v1::ListItemsRequest request;
   request.set_log(log_);
+  request.set_package(package);
   request.set_item_prefix(item_prefix);
   request.set_with_payload(with_payload);
+  if (as_of_ > 0) request.mutable_as_of()->set_index(as_of_);
   Status failed;
-  const Status status = client::ListItems(node.get(), request, Deadline::Never(),
-                                          [&](const v1::ItemVersion& version) {
-                                            if (version.kind() != v1::RECORD_KIND_PUT) return true;
-                                            failed = each(version);
-                                            return failed.ok();
-                                          });
+  const auto take = [&](const v1::ItemVersion& version) {
+    if (version.kind() != v1::RECORD_KIND_PUT) return true;
+    failed = each(version);
+    return failed.ok();
+  };
+  const Status status = client::ReadCommitted(
+      follower_.get(), Deadline::After(options_.timeout), [&](client::NodeStubs* node) {
+        return client::ListItems(node, request, Deadline::Never(), take);
+      });
   RETURN_IF_ERROR(failed);
   return status.Prepend("list " + item_prefix + "… of the log");
 }

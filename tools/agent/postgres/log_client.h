@@ -6,6 +6,7 @@
 // Thread-safety: none; belongs to the thread of its session.
 #pragma once
 
+#include <algorithm>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -49,11 +50,19 @@ class LogClient {
   // The same without the batch.
   Result<LogStanding> Standing();
 
+  // Reads show the log as of this index, the last that this source is known to have committed. What
+  // a primary that has begun anew holds further back would otherwise be taken for the present.
+  void ReadAsOf(uint64_t index) { as_of_ = std::max(as_of_, index); }
   // nullopt: not there (any more).
   Result<std::optional<std::string>> Get(const std::string& package, const std::string& item);
   // Living items whose name begins so, in order of package and item.
   using EachItem = std::function<Status(const v1::ItemVersion&)>;
-  Status List(const std::string& item_prefix, bool with_payload, const EachItem& each);
+  Status List(const std::string& item_prefix, bool with_payload, const EachItem& each) {
+    return ListOf({}, item_prefix, with_payload, each);
+  }
+  // Of one package.
+  Status ListOf(const std::string& package, const std::string& item_prefix, bool with_payload,
+                const EachItem& each);
 
  private:
   const Options options_;
@@ -61,6 +70,7 @@ class LogClient {
   client::Cluster cluster_;
   std::string log_;
   std::unique_ptr<client::PrimaryFollower> follower_;
+  uint64_t as_of_ = 0;  // 0: nothing is known; now
 };
 
 }  // namespace kembar::agent

@@ -40,9 +40,10 @@ Result<std::vector<TableDifference>> Reconciler::Run(std::vector<postgres::Table
                      return parts_.mapping->Rank(a.shape.root) < parts_.mapping->Rank(b.shape.root);
                    });
   for (const postgres::TableInfo& table : tables) parts_.state->packages.Learn(table.shape);
-  if (writer_ != nullptr) parts_.state->wide.Clear();
   std::vector<TableDifference> differences;
   for (const postgres::TableInfo& table : tables) {
+    // Its shape may be newer in the log, too; it is reconciled once more.
+    if (parts_.touches->IsPending(table.shape.name, parts_.lsn)) continue;
     Result<TableDifference> difference = RunTable(table.shape);
     if (!difference.ok()) {
       return difference.status().Prepend("reconcile " + table.shape.name.Display());
@@ -93,9 +94,14 @@ Result<TableDifference> Reconciler::RunTable(const TableShape& table) {
       [&](std::span<const postgres::ValueView> values) { return OneRow(table, values); }));
   RETURN_IF_ERROR(RowsLeft());
   if (writer_ != nullptr && key_.empty()) {
-    parts_.state->keyless.Clear(table.name);
+    const auto newer = parts_.state->keyless.Take(table.name, [&](const Digest& digest) {
+      return parts_.touches->HasEqual(table.name, digest, parts_.lsn);
+    });
     for (const auto& [digest, count] : equal_rows_) {
       parts_.state->keyless.AtLeast(table.name, digest, count);
+    }
+    for (const auto& [digest, count] : newer) {
+      if (count > 0) parts_.state->keyless.AtLeast(table.name, digest, count);
     }
   }
   if (writer_ != nullptr) {
@@ -120,11 +126,16 @@ Status Reconciler::OneRow(const TableShape& table, std::span<const postgres::Val
   const Digest digest = Sha256({payload});
   std::string item;
   if (key_.empty()) {
+    if (parts_.touches->HasEqual(table.name, digest, parts_.lsn)) return Status::Ok();
     item = capture::KeylessRowItem(table.name, digest, ++equal_rows_[digest]);
   } else {
     std::vector<std::string_view> key;
     for (const size_t at : key_) key.push_back(values[at].value_or(std::string_view()));
     item = capture::RowItem(table.name, key);
+  }
+  if (IsNewerInLog(item)) {
+    known_.erase(item);
+    return Status::Ok();
   }
   capture::Placement placement{.package = "-", .title = {}, .value = {}};
   if (parts_.mapping->Rank(table.root) != capture::Mapping::kUnmapped) {
@@ -136,6 +147,10 @@ Status Reconciler::OneRow(const TableShape& table, std::span<const postgres::Val
   }
   const auto known = known_.find(item);
   const bool there = known != known_.end();
+  // A row whose parent is gone stays where it was.
+  if (there && known->second.payload == digest && placement.package == "-") {
+    placement.package = known->second.package;
+  }
   const bool equal =
       there && known->second.payload == digest && known->second.package == placement.package;
   if (!there) ++difference_.missing;
@@ -155,10 +170,19 @@ Status Reconciler::OneRow(const TableShape& table, std::span<const postgres::Val
 
 Status Reconciler::PutRow(const std::string& item, const Known* known,
                           const capture::Placement& placement, std::string payload) {
+  parts_.state->wide.Forget(item);
   if (known != nullptr && known->package != placement.package) {
     RETURN_IF_ERROR(writer_->Delete(known->package, item));
   }
   return writer_->Put(placement.package, item, std::move(payload), &placement);
+}
+
+// Of rows without key all equal ones together: their numbers say nothing of which is which.
+bool Reconciler::IsNewerInLog(const std::string& item) const {
+  if (!key_.empty()) return parts_.touches->HasRow(item, parts_.lsn);
+  const capture::ItemName name = capture::ParseItem(item);
+  const auto key = ParseKeylessKey(name.key);
+  return key && parts_.touches->HasEqual(name.table, key->digest, parts_.lsn);
 }
 
 // What the log has and the database has not.
@@ -168,18 +192,21 @@ Status Reconciler::RowsLeft() {
   std::sort(items.begin(), items.end());
   for (const std::string& item : items) {
     const Known& known = known_.at(item);
+    if (IsNewerInLog(item)) continue;
     ++difference_.extra;
     Concerns(known.package);
     if (writer_ == nullptr) continue;
     RETURN_IF_ERROR(Tick());
     RETURN_IF_ERROR(writer_->Delete(known.package, item));
     parts_.state->packages.Set(item, "-");
+    parts_.state->wide.Forget(item);
   }
   return Status::Ok();
 }
 
 Status Reconciler::EndTable(const TableName& table) {
   difference_ = {.table = table};
+  key_.clear();
   ASSIGN_OR_RETURN(known_, ReadKnown(table));
   RETURN_IF_ERROR(RowsLeft());
   known_.clear();

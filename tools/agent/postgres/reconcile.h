@@ -1,7 +1,8 @@
 // reconcile.h — makes the log equal to a snapshot of the database, or says how they differ
 // (docs/capture.md, "Reconciliation").
 //
-// The caller has brought the log to the snapshot's LSN and keeps the stream still meanwhile.
+// The caller has brought the log to the snapshot's LSN or beyond, and keeps the stream still
+// meanwhile; what is newer in the log than in the snapshot is left alone (touches.h).
 // Memory: some 200 bytes for each row of the largest table.
 //
 // Thread-safety: none; used by the thread of its session.
@@ -17,6 +18,7 @@
 #include "tools/agent/postgres/captured_state.h"
 #include "tools/agent/postgres/log_client.h"
 #include "tools/agent/postgres/part_writer.h"
+#include "tools/agent/postgres/touches.h"
 #include "tools/postgres/catalog.h"
 #include "tools/postgres/connection.h"
 
@@ -41,6 +43,8 @@ class Reconciler {
     LogClient* log;
     const capture::Mapping* mapping;
     CapturedState* state;
+    const Touches* touches;        // by the stream, since before the snapshot
+    Lsn lsn;                       // of the snapshot
     std::function<Status()> tick;  // called often: keeps the stream alive
   };
   // `writer` null: compares only, and leaves `state` as it is.
@@ -67,6 +71,7 @@ class Reconciler {
   Status PutRow(const std::string& item, const Known* known, const capture::Placement& placement,
                 std::string payload);
   Status RowsLeft();
+  bool IsNewerInLog(const std::string& item) const;
   Status Tick();
   void Concerns(const std::string& package);
 

@@ -18,6 +18,12 @@ constexpr seconds kShutdownWait{10};
 }  // namespace
 
 Status Session::Loop() {
+  const Status status = Turns();
+  diverged_ = status.code() == Code::kDiverged;
+  return status;
+}
+
+Status Session::Turns() {
   while (!wakeup_->stopping()) {
     RETURN_IF_ERROR(writer_->status());
     RETURN_IF_ERROR(Feedback(false));
@@ -64,6 +70,7 @@ Status Session::AdvanceIdle() {
   const bool due = synchronous_ || covered_ - boundary >= kAdvanceBytes ||
                    Clock::now() - advanced_at_ >= kAdvanceEvery;
   if (!due) return Status::Ok();
+  RETURN_IF_ERROR(capturer_->VerifyResent());
   advanced_at_ = Clock::now();
   Marker marker{.lsn = covered_};
   capturer_->StartAfter(marker);
@@ -130,6 +137,7 @@ Status Session::WaitIdle() {
     RETURN_IF_ERROR(Tick());
     wakeup_->Wait(100);
   }
+  log_.ReadAsOf(writer_->acknowledged().index);
   return writer_->status();
 }
 
@@ -162,10 +170,20 @@ Result<std::vector<LiveItem>> Session::LiveItems(const TableName& table) {
   std::vector<LiveItem> items;
   RETURN_IF_ERROR(
       log_.List(capture::RowPrefix(table), false, [&](const v1::ItemVersion& version) -> Status {
-        items.push_back({version.package(), version.item()});
+        items.push_back({version.package(), version.item(), {}});
         return items.size() % 1'024 == 0 ? Tick() : Status::Ok();
       }));
   return items;
+}
+
+Result<std::vector<LiveItem>> Session::PackageRows(const std::string& package) {
+  RETURN_IF_ERROR(WaitIdle());
+  std::vector<LiveItem> rows;
+  RETURN_IF_ERROR(log_.ListOf(package, "row/", true, [&](const v1::ItemVersion& version) -> Status {
+    rows.push_back({version.package(), version.item(), version.payload()});
+    return rows.size() % 1'024 == 0 ? Tick() : Status::Ok();
+  }));
+  return rows;
 }
 
 Result<std::vector<std::string>> Session::TypeNames(const postgres::RelationMessage& relation) {

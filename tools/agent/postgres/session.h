@@ -35,7 +35,8 @@ namespace kembar::agent {
 
 struct SessionOptions {
   bool accept_new_database = false;
-  bool first = true;  // of the process: what can't be captured refuses the start
+  bool first = true;          // of the process: what can't be captured refuses the start
+  bool discontinued = false;  // the session before found that the server has another history
 };
 
 class Session : private CaptureHost {
@@ -48,6 +49,8 @@ class Session : private CaptureHost {
   Status Run();
   // After a failure: trying again will not help.
   bool fatal() const { return fatal_; }
+  // After a failure: the server has another history than the log.
+  bool diverged() const { return diverged_; }
   // Whether it came as far as streaming.
   bool streamed() const { return streamed_; }
 
@@ -63,6 +66,7 @@ class Session : private CaptureHost {
     std::unique_ptr<postgres::ReplicationStream> connection;
     std::optional<postgres::CreatedSlot> slot;
     std::unique_ptr<SchemaDump> dump;
+    Touches touches;
   };
   // Something that is done every so often.
   struct Period {
@@ -74,9 +78,12 @@ class Session : private CaptureHost {
 
   // session_start.cc
   Status Connect();
+  Status CheckBoth();
+  Status CheckTables();
   Status LoadLog();
   Status LoadRows();
-  Status CheckIdentity(v1::Draft* record);
+  Status CheckIdentity();
+  Status CheckHistory(const Marker& marker);
   Status PrepareServer();
   Status PrepareTables();
   Status PrepareSlot();
@@ -86,6 +93,7 @@ class Session : private CaptureHost {
 
   // session.cc
   Status Loop();
+  Status Turns();
   Status Feedback(bool now);
   Status Boundary();
   Status Next();
@@ -104,6 +112,7 @@ class Session : private CaptureHost {
   Result<std::optional<std::string>> CurrentPayload(const std::string& package,
                                                     const std::string& item) override;
   Result<std::vector<LiveItem>> LiveItems(const TableName& table) override;
+  Result<std::vector<LiveItem>> PackageRows(const std::string& package) override;
   Result<std::vector<std::string>> TypeNames(const postgres::RelationMessage& relation) override;
   Result<std::optional<TableShape>> VisibleShape(uint32_t oid) override;
 
@@ -112,8 +121,12 @@ class Session : private CaptureHost {
   Status AdvanceSnapshot();
   bool HoldsStream() const;
   void AbandonSnapshot(const Status& why);
+  void EndSnapshot();
+  Reconciler::Parts ReconcilerParts(postgres::Connection* connection);
   Result<bool> LockTables(postgres::Connection* connection,
                           const std::vector<postgres::TableInfo>& tables);
+  Status LeaveOutRewritten(postgres::Connection* connection,
+                           std::vector<postgres::TableInfo>* tables);
   Status UseSnapshot();
   Status Reconcile(postgres::Connection* connection, std::vector<postgres::TableInfo> tables);
   Status PutSchema(PartWriter* writer);
@@ -140,12 +153,14 @@ class Session : private CaptureHost {
   Wakeup* const wakeup_;
   bool fatal_ = false;
   bool streamed_ = false;
+  bool diverged_ = false;
 
   std::unique_ptr<Database> database_;
   std::unique_ptr<postgres::ReplicationStream> stream_;
   postgres::SystemIdentity identity_;
   LogClient log_;
   LogStanding standing_;
+  std::vector<v1::Draft> identity_record_;  // to be written; empty: it is there
   CapturedState state_;
   std::unique_ptr<LogWriter> writer_;
   std::unique_ptr<Capturer> capturer_;
@@ -158,6 +173,7 @@ class Session : private CaptureHost {
   // False until the log is whole at some LSN: what comes before that is not taken from the stream.
   bool complete_ = false;
   bool discontinued_ = false;  // the server is not where the log left it
+  bool resent_ = false;        // the server sends the last transaction of the log again
   bool reconcile_all_ = false;
   bool rewrite_packages_ = false;
   bool canary_on_ = false;

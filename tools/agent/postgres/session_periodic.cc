@@ -190,7 +190,9 @@ Status Session::CheckSchema() {
   state_.pending.insert(added.begin(), added.end());
   for (const postgres::TableInfo& table : inventory_.captured) {
     const auto recorded = state_.tables.find(table.shape.name);
-    if (recorded == state_.tables.end() || !(recorded->second == table.shape)) {
+    const auto storage = state_.storage.find(table.shape.name);
+    if (recorded == state_.tables.end() || !(recorded->second == table.shape) ||
+        storage == state_.storage.end() || storage->second != table.storage) {
       state_.pending.insert(table.shape.name);
     }
   }

@@ -33,10 +33,19 @@ Status Session::BeginSnapshot(Purpose purpose) {
   RETURN_IF_ERROR(snapshot->connection->BeginCreateSlot(
       {.name = name, .temporary = true, .export_snapshot = true}));
   snapshot_ = std::move(snapshot);
+  capturer_->NoteTouches(&snapshot_->touches);
   return Status::Ok();
 }
 
+void Session::EndSnapshot() {
+  capturer_->NoteTouches(nullptr);
+  snapshot_.reset();
+}
+
+// A copy of everything covers what came before it: the stream waits for it from the beginning.
+// While the log is whole, the stream goes on until the snapshot is known, and a little beyond.
 bool Session::HoldsStream() const {
+  if (!complete_) return true;
   return snapshot_ && snapshot_->slot && Reached(snapshot_->slot->consistent_point);
 }
 
@@ -44,7 +53,7 @@ bool Session::HoldsStream() const {
 void Session::AbandonSnapshot(const Status& why) {
   spdlog::warn("source={} a snapshot is given up for now: {}", source_, why.ToString());
   audit_asked_ = audit_asked_ || snapshot_->purpose == Purpose::kAudit;
-  snapshot_.reset();
+  EndSnapshot();
   snapshot_after_ = Clock::now() + kAfterFailure;
 }
 
@@ -59,7 +68,7 @@ Status Session::AdvanceSnapshot() {
       snapshot.dump = std::make_unique<SchemaDump>(postgres_.dsn, snapshot.slot->snapshot, wakeup_);
     }
   }
-  if (!Reached(snapshot.slot->consistent_point)) {
+  if (complete_ && !Reached(snapshot.slot->consistent_point)) {
     // An idle server tells how far it is only when it is asked.
     return Clock::now() - feedback_at_ >= kAskEvery ? Feedback(true) : Status::Ok();
   }
@@ -88,7 +97,22 @@ Result<bool> Session::LockTables(postgres::Connection* connection,
   return false;
 }
 
+// A table that was truncated or rewritten after the snapshot looks empty in it: that is not for
+// comparing. The next snapshot sees it.
+Status Session::LeaveOutRewritten(postgres::Connection* connection,
+                                  std::vector<postgres::TableInfo>* tables) {
+  ASSIGN_OR_RETURN(const std::set<uint32_t> rewritten, postgres::ListRewritten(connection));
+  std::erase_if(*tables, [&](const postgres::TableInfo& table) {
+    if (!rewritten.contains(table.oid)) return false;
+    snapshot_->touches.Pending(table.shape.name, UINT64_MAX);
+    if (snapshot_->purpose == Purpose::kReconcile) state_.pending.insert(table.shape.name);
+    return true;
+  });
+  return Status::Ok();
+}
+
 Status Session::UseSnapshot() {
+  RETURN_IF_ERROR(capturer_->VerifyResent());
   RETURN_IF_ERROR(WaitIdle());
   ASSIGN_OR_RETURN(const auto connection,
                    postgres::Connection::Open(Database::Options(postgres_, "copy")));
@@ -107,13 +131,24 @@ Status Session::UseSnapshot() {
   }
   ASSIGN_OR_RETURN(const bool locked, LockTables(connection.get(), inventory.captured));
   if (!locked) return Status::Ok();
+  RETURN_IF_ERROR(LeaveOutRewritten(connection.get(), &inventory.captured));
   // The transaction has the snapshot now; the temporary slot, which keeps WAL, may go.
   snapshot_->connection.reset();
   const Status status = snapshot_->purpose == Purpose::kAudit
                             ? Audit(connection.get(), std::move(inventory.captured))
                             : Reconcile(connection.get(), std::move(inventory.captured));
-  snapshot_.reset();
+  EndSnapshot();
   return status;
+}
+
+Reconciler::Parts Session::ReconcilerParts(postgres::Connection* connection) {
+  return {.snapshot = connection,
+          .log = &log_,
+          .mapping = &postgres_.mapping,
+          .state = &state_,
+          .touches = &snapshot_->touches,
+          .lsn = snapshot_->slot->consistent_point,
+          .tick = [this] { return Tick(); }};
 }
 
 PartWriter Session::NewPartWriter(Lsn lsn) {
@@ -140,27 +175,37 @@ Status Session::PutSchema(PartWriter* writer) {
 Status Session::Reconcile(postgres::Connection* connection,
                           std::vector<postgres::TableInfo> tables) {
   const auto begun = Clock::now();
-  const Lsn lsn = snapshot_->slot->consistent_point;
+  const Lsn snapshot_lsn = snapshot_->slot->consistent_point;
+  // The log may be past the snapshot; its boundary never goes back.
+  const Lsn lsn = complete_ ? std::max(snapshot_lsn, capturer_->marker().lsn) : snapshot_lsn;
   PartWriter writer = NewPartWriter(lsn);
   RETURN_IF_ERROR(PutSchema(&writer));
   std::vector<TableName> ended;
   for (const auto& [name, shape] : state_.tables) {
     const bool concerned = snapshot_->all || snapshot_->tables.contains(name);
-    if (concerned && !inventory_.Has(name)) ended.push_back(name);
+    const bool newer = snapshot_->touches.IsPending(name, snapshot_lsn);
+    if (concerned && !newer && !inventory_.Has(name)) ended.push_back(name);
   }
-  Reconciler reconciler({.snapshot = connection,
-                         .log = &log_,
-                         .mapping = &postgres_.mapping,
-                         .state = &state_,
-                         .tick = [this] { return Tick(); }},
-                        &writer);
+  for (const TableName& table : ended) state_.storage.erase(table);
+  for (const postgres::TableInfo& table : tables) {
+    if (snapshot_->touches.IsPending(table.shape.name, snapshot_lsn)) continue;
+    state_.storage[table.shape.name] = table.storage;
+  }
+  Reconciler reconciler(ReconcilerParts(connection), &writer);
   if (rewrite_packages_) reconciler.RewritePackages();
   ASSIGN_OR_RETURN(const std::vector<TableDifference> differences,
                    reconciler.Run(std::move(tables)));
   for (const TableName& table : ended) RETURN_IF_ERROR(reconciler.EndTable(table));
   // In the last part: interrupted before, all of it is done again.
-  if (!state_.pending.empty()) RETURN_IF_ERROR(writer.Delete("-", PendingItem(source_)));
-  state_.pending.clear();
+  RETURN_IF_ERROR(writer.Put("-", StorageItem(source_), EncodeStorage(state_.storage)));
+  if (!state_.pending.empty()) {
+    std::erase_if(state_.pending, [&](const TableName& table) {
+      return !snapshot_->touches.IsPending(table, snapshot_lsn);
+    });
+    RETURN_IF_ERROR(state_.pending.empty()
+                        ? writer.Delete("-", PendingItem(source_))
+                        : writer.Put("-", PendingItem(source_), EncodePending(state_.pending)));
+  }
   pending_unwritten_ = false;
   if (mapping_recorded_ != postgres_.mapping.text()) {
     RETURN_IF_ERROR(writer.Put("-", capture::MappingItem(source_), postgres_.mapping.text()));
@@ -197,14 +242,13 @@ Status Session::Reconcile(postgres::Connection* connection,
 
 // Recorded first; what differs is then repaired by a reconciliation.
 Status Session::Audit(postgres::Connection* connection, std::vector<postgres::TableInfo> tables) {
+  // What is to be reconciled anyway is known to differ.
+  std::erase_if(tables, [this](const postgres::TableInfo& table) {
+    return state_.pending.contains(table.shape.name);
+  });
   const int64_t time_us = WallUs();
   const Lsn lsn = snapshot_->slot->consistent_point;
-  Reconciler reconciler({.snapshot = connection,
-                         .log = &log_,
-                         .mapping = &postgres_.mapping,
-                         .state = &state_,
-                         .tick = [this] { return Tick(); }},
-                        nullptr);
+  Reconciler reconciler(ReconcilerParts(connection), nullptr);
   ASSIGN_OR_RETURN(const std::vector<TableDifference> differences,
                    reconciler.Run(std::move(tables)));
   uint64_t found = 0;

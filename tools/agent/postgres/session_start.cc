@@ -1,6 +1,8 @@
 // session_start.cc — see session.h: both sides are asked where they stand, and set up.
 #include <spdlog/spdlog.h>
 
+#include <array>
+
 #include <nlohmann/json.hpp>
 
 #include "tools/agent/postgres/session.h"
@@ -62,6 +64,7 @@ Session::~Session() = default;
 Status Session::Run() {
   board_->Update([](SourceStats* stats) { stats->state = SourceState::kStarting; });
   RETURN_IF_ERROR(Connect());
+  RETURN_IF_ERROR(CheckBoth());
   RETURN_IF_ERROR(LoadLog());
   RETURN_IF_ERROR(PrepareServer());
   RETURN_IF_ERROR(LoadRows());
@@ -91,7 +94,7 @@ Status Session::Connect() {
 }
 
 // Another database under the same name must not be mixed into this log.
-Status Session::CheckIdentity(v1::Draft* record) {
+Status Session::CheckIdentity() {
   ASSIGN_OR_RETURN(const std::optional<std::string> payload, log_.Get("-", SourceItem(source_)));
   if (payload) {
     const std::optional<postgres::SystemIdentity> known = DecodeIdentity(*payload);
@@ -115,23 +118,61 @@ Status Session::CheckIdentity(v1::Draft* record) {
   }
   const std::string now = EncodeIdentity(identity_);
   if (!payload || *payload != now) {
-    *record = MakeDraft(v1::RECORD_KIND_PUT, "-", SourceItem(source_), now);
+    identity_record_ = {MakeDraft(v1::RECORD_KIND_PUT, "-", SourceItem(source_), now)};
   }
   return Status::Ok();
 }
 
-Status Session::LoadLog() {
-  v1::Draft record;
-  RETURN_IF_ERROR(CheckIdentity(&record));
-  std::vector<v1::Draft> drafts;
-  if (!record.item().empty()) drafts.push_back(record);
-  ASSIGN_OR_RETURN(const LogStanding before, log_.Standing());
-  if (before.marker.last && identity_.flushed < before.marker.lsn) {
+// Whether the server is the one that wrote what the log holds, or an older copy of it that was put
+// back. Its WAL may have grown past the log's marker since; the canary tells then, and where the
+// server sends the last transaction again, the capturer.
+Status Session::CheckHistory(const Marker& marker) {
+  if (options_.discontinued) discontinued_ = true;
+  if (marker.last && identity_.flushed < marker.lsn) {
     spdlog::error("source={} the server is at {} and the log at {}: it was set back", source_,
-                  capture::FormatLsn(identity_.flushed), capture::FormatLsn(before.marker.lsn));
+                  capture::FormatLsn(identity_.flushed), capture::FormatLsn(marker.lsn));
     discontinued_ = true;
   }
-  ASSIGN_OR_RETURN(standing_, log_.Fence(drafts, discontinued_));
+  const std::array<std::string_view, 1> key = {postgres_.name};
+  ASSIGN_OR_RETURN(const std::optional<std::string> canary,
+                   log_.Get("-", capture::RowItem(kCanaryTable, key)));
+  if (!canary) return Status::Ok();
+  ASSIGN_OR_RETURN(const capture::Row row, capture::DecodeRow(*canary));
+  const capture::Value* at = row.Find("at");
+  if (at == nullptr || !*at) return Status::Ok();
+  ASSIGN_OR_RETURN(const bool older, database_->CanaryIsOlder(**at));
+  if (older) {
+    spdlog::error("source={} the canary of {} is in the log but not in the server: it was set back",
+                  source_, **at);
+    discontinued_ = true;
+  }
+  return Status::Ok();
+}
+
+// What can be refused is refused here, before anything is written on either side.
+Status Session::CheckBoth() {
+  RETURN_IF_ERROR(CheckIdentity());
+  ASSIGN_OR_RETURN(const LogStanding before, log_.Standing());
+  RETURN_IF_ERROR(CheckHistory(before.marker));
+  ASSIGN_OR_RETURN(inventory_, ReadInventory(database_->connection(), postgres_));
+  return postgres_.set_replica_identity ? Status::Ok() : CheckTables();
+}
+
+Status Session::CheckTables() {
+  if (inventory_.without_identity.empty()) return Status::Ok();
+  const Status refused(
+      Code::kInvalid,
+      "tables without a primary key can't be captured as they are: " +
+          NamesText(inventory_.without_identity),
+      "set postgres.set_replica_identity = true (the agent then runs ALTER TABLE … REPLICA "
+      "IDENTITY FULL), or name them in postgres.exclude");
+  if (options_.first) return Fatal(refused);
+  spdlog::error("source={} {}", source_, refused.ToString());
+  return Status::Ok();
+}
+
+Status Session::LoadLog() {
+  ASSIGN_OR_RETURN(standing_, log_.Fence(identity_record_, discontinued_));
   const Marker& marker = standing_.marker;
   // Inside of a reconciliation, or before the first: what the log holds is of no single moment.
   complete_ = marker.lsn != 0 && (marker.last || marker.xid != 0);
@@ -150,6 +191,8 @@ Status Session::LoadLog() {
     if (tables) state_.pending = *tables;
     reconcile_all_ = !tables;
   }
+  ASSIGN_OR_RETURN(const std::optional<std::string> storage, log_.Get("-", StorageItem(source_)));
+  state_.storage = DecodeStorage(storage.value_or(std::string()));
   ASSIGN_OR_RETURN(const std::optional<std::string> mapping,
                    log_.Get("-", capture::MappingItem(source_)));
   mapping_recorded_ = mapping.value_or(std::string());
@@ -209,16 +252,7 @@ Status Session::PrepareTables() {
     RETURN_IF_ERROR(database_->SetReplicaIdentityFull(inventory_.without_identity));
     ASSIGN_OR_RETURN(inventory_, ReadInventory(database_->connection(), postgres_));
   }
-  if (!inventory_.without_identity.empty()) {
-    const Status refused(
-        Code::kInvalid,
-        "tables without a primary key can't be captured as they are: " +
-            NamesText(inventory_.without_identity),
-        "set postgres.set_replica_identity = true (the agent then runs ALTER TABLE … REPLICA "
-        "IDENTITY FULL), or name them in postgres.exclude");
-    if (options_.first) return Fatal(refused);
-    spdlog::error("source={} {}", source_, refused.ToString());
-  }
+  RETURN_IF_ERROR(CheckTables());
   board_->Update([this](SourceStats* stats) {
     stats->not_captured.clear();
     for (const TableName& table : inventory_.without_identity) {
@@ -258,6 +292,7 @@ Status Session::PrepareSlot() {
     board_->Update([](SourceStats* stats) { ++stats->slots_lost; });
     complete_ = false;
   }
+  resent_ = slot && slot->confirmed < held;
   return slot ? Status::Ok() : CreateSlot();
 }
 
@@ -289,17 +324,21 @@ Status Session::StartStream() {
   capturer_ = std::make_unique<Capturer>(options, &postgres_.mapping, &state_,
                                          static_cast<CaptureHost*>(this));
   if (complete_) {
-    capturer_->StartAfter(standing_.marker);
+    if (resent_) {
+      capturer_->ResumeAfter(standing_.marker);
+    } else {
+      capturer_->StartAfter(standing_.marker);
+    }
     if (standing_.marker.last) confirmed_ = standing_.marker.lsn;
   } else {
-    reconcile_all_ = true;
-    capturer_->StartAfter({.lsn = UINT64_MAX});  // until the reconciliation says where
+    reconcile_all_ = true;  // it says where to start
   }
   writer_ = std::make_unique<LogWriter>(
       LogWriter::Options{.nodes = config_.nodes, .log = log_.log(), .source = source_},
       standing_.position, standing_.marker, log_.channels(), wakeup_);
-  RETURN_IF_ERROR(
-      stream_->Start(postgres_.slot, postgres_.publication, complete_ ? standing_.marker.lsn : 0));
+  // From where the slot stands: what the log holds beyond that is sent again, skipped, and tells
+  // whether this is the same server.
+  RETURN_IF_ERROR(stream_->Start(postgres_.slot, postgres_.publication, 0));
   streamed_ = true;
   spdlog::info("source={} streaming from {} log={} position={} packages={}{}", source_,
                capture::FormatLsn(complete_ ? standing_.marker.lsn : 0), log_.log(),

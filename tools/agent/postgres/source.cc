@@ -43,6 +43,7 @@ Status RunPostgresSource(const AgentConfig& config, bool accept_new_database, St
       Session session(config, options, board, wakeup);
       status = session.Run();
       fatal = session.fatal();
+      options.discontinued = session.diverged();
       if (session.streamed()) {
         options.first = false;
         // Accepted once: a third database would be news again.
