@@ -31,6 +31,7 @@ class Roundtrip(PgTest):
         work.wait_done()
         work = Workload(server, DATABASE, PACKAGES // 3, seed, first=20_001).start()
         self.addCleanup(work.stop)
+        wait_for("the first copy", lambda: agent.tail.update().json("transaction/postgres/epns"), 120)
         self.check_audit(cluster.ctl_json("audit", "--dsn", server.dsn(DATABASE), seconds=120))
         work.wait_done()
         self.wait_captured(agent)

@@ -241,7 +241,7 @@ Result<std::string> DumpSchema(const std::string& dsn, const std::string& sectio
                                         "--no-subscriptions",
                                         "--encoding=UTF8",
                                         "--no-password",
-                                        "--lock-wait-timeout=60000",
+                                        "--lock-wait-timeout=5000",
                                         "--dbname=" + safe.dsn};
   if (!snapshot.empty()) arguments.push_back("--snapshot=" + snapshot);
   ASSIGN_OR_RETURN(Pipe out, MakePipe());

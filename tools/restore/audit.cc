@@ -137,10 +137,12 @@ Result<Audit> AuditSource(LogReader* log, const AuditOptions& options, const OnP
     transaction.emplace(connection.get());
     ASSIGN_OR_RETURN(audit.lsn,
                      TakeSnapshot(connection.get(), &*transaction, options.dsn, deadline));
+    RETURN_IF_ERROR(Nudge(options.dsn));
+    // Before anything is locked: the agent may have to lock tables itself to get there, behind a
+    // TRUNCATE that waits for us.
+    RETURN_IF_ERROR(WaitForLog(log, newest.source, audit.lsn, deadline));
     ASSIGN_OR_RETURN(whole, LockWhole(connection.get()));
   }
-  RETURN_IF_ERROR(Nudge(options.dsn));
-  RETURN_IF_ERROR(WaitForLog(log, newest.source, audit.lsn, deadline));
   ASSIGN_OR_RETURN(const Boundary boundary, FindBoundaryAtLsn(log, newest.source, audit.lsn));
   ASSIGN_OR_RETURN(const Captured captured, ReadCaptured(log, boundary));
   ASSIGN_OR_RETURN(audit.report,
