@@ -11,10 +11,30 @@ namespace {
 
 constexpr size_t kReadBytes = size_t{1} << 20;
 
-// Folds the versions of one package, which come in any order.
+// What is missing of one package's documents. Its items come in order: documents before the
+// references to them.
+class MissingDocuments {
+ public:
+  explicit MissingDocuments(const DocumentsHere* here) : here_(here) {}
+
+  // Whether this living item is a document that is not whole here, or refers to one that the
+  // package does not have.
+  bool Add(const ItemVersion& living) {
+    if (IsReference(living.item)) return !documents_.contains(DocumentKey(living.item));
+    if (!IsDocument(living.item)) return false;
+    documents_.insert(DocumentKey(living.item));
+    return here_->missing != nullptr && here_->missing->contains(living.index);
+  }
+
+ private:
+  const DocumentsHere* here_;
+  std::set<std::string> documents_;  // by DocumentKey
+};
+
+// Folds the versions of one package, which come in order.
 class PackageFold {
  public:
-  PackageFold(const std::string& package, const DocumentsHere* here) : here_(here) {
+  PackageFold(const std::string& package, const DocumentsHere* here) : here_(here), missing_(here) {
     info_.package = package;
   }
 
@@ -35,9 +55,6 @@ class PackageFold {
   }
 
   PackageInfo Finish(uint64_t mirrored_index) {
-    for (const std::string& reference : references_) {
-      if (!documents_.contains(reference)) ++info_.missing_documents;
-    }
     if (info_.missing_documents > 0) {
       info_.state = PackageState::kIncomplete;
     } else if (info_.last_index <= mirrored_index && !unchecked_) {
@@ -53,24 +70,19 @@ class PackageFold {
 
  private:
   void AddLiving(const ItemVersion& version) {
-    if (IsReference(version.item)) {
-      references_.insert(DocumentKey(version.item));
-    } else if (IsDocument(version.item)) {
+    const bool missing = missing_.Add(version);
+    if (missing) ++info_.missing_documents;
+    if (IsDocument(version.item)) {
       ++info_.documents;
-      documents_.insert(DocumentKey(version.item));
-      if (here_->missing != nullptr && here_->missing->contains(version.index)) {
-        ++info_.missing_documents;
-      } else if (version.index > here_->checked_to) {
-        unchecked_ = true;
-      }
-    } else {
+      if (!missing && version.index > here_->checked_to) unchecked_ = true;
+    } else if (!IsReference(version.item)) {
       ++info_.items;
     }
   }
 
   const DocumentsHere* here_;
   PackageInfo info_;
-  std::set<std::string> documents_, references_;  // by DocumentKey
+  MissingDocuments missing_;
   bool unchecked_ = false;
   uint64_t title_index_ = 0;
   uint64_t value_index_ = 0;
@@ -87,14 +99,18 @@ uint64_t PeerHolds(const PeerStatus& peer, const ReplicaStatus& status) {
   return std::max(peer.durable_index, std::min(remembered, status.last_index));
 }
 
+ItemRange RangeOf(const InventoryScope& scope, const std::string& package) {
+  return {.package = package, .item_prefix = {}, .as_of = scope.as_of};
+}
+
 // The indices of a package's item records, ascending.
 Result<std::vector<uint64_t>> IndicesOf(const Store& store, const InventoryScope& scope,
                                         const std::string& package) {
   std::vector<uint64_t> indices;
   RETURN_IF_ERROR(
-      store.VisitItems(scope.log, package, scope.as_of, [&indices](const ItemVersion& version) {
+      store.VisitItems(scope.log, RangeOf(scope, package), [&indices](const ItemVersion& version) {
         indices.push_back(version.index);
-        return true;
+        return Visit::kNext;
       }));
   std::sort(indices.begin(), indices.end());
   return indices;
@@ -121,23 +137,23 @@ Status ForEachPackage(const Store& store, const InventoryScope& scope,
   bool going = true;
   // Hands on the package that has just ended.
   const auto finish = [&] {
-    if (fold.empty() || fold.package() == kNoPackage) return;
+    if (fold.empty()) return;
     const PackageInfo info = fold.Finish(scope.mirrored_index);
     const bool living = info.items > 0 || info.documents > 0 || info.missing_documents > 0;
     if (living) going = each(info);
   };
-  RETURN_IF_ERROR(
-      store.VisitItems(scope.log, std::string(), scope.as_of, [&](const ItemVersion& version) {
-        const bool next_package = fold.empty() || version.package != fold.package();
-        if (next_package) {
-          finish();
-          if (!going) return false;
-          fold = PackageFold(version.package, &scope.documents);
-        }
-        fold.Add(version, next_package || version.item != item);
-        item = version.item;
-        return true;
-      }));
+  RETURN_IF_ERROR(store.VisitItems(scope.log, RangeOf(scope, {}), [&](const ItemVersion& version) {
+    if (version.package == kNoPackage) return Visit::kNextPackage;
+    const bool next_package = fold.empty() || version.package != fold.package();
+    if (next_package) {
+      finish();
+      if (!going) return Visit::kStop;
+      fold = PackageFold(version.package, &scope.documents);
+    }
+    fold.Add(version, next_package || version.item != item);
+    item = version.item;
+    return Visit::kNext;
+  }));
   if (going) finish();
   return Status::Ok();
 }
@@ -148,10 +164,10 @@ Result<PackageInfo> FindPackage(const Store& store, const InventoryScope& scope,
   std::string item;
   if (!package.empty() && package != kNoPackage) {
     RETURN_IF_ERROR(
-        store.VisitItems(scope.log, package, scope.as_of, [&](const ItemVersion& version) {
+        store.VisitItems(scope.log, RangeOf(scope, package), [&](const ItemVersion& version) {
           fold.Add(version, fold.empty() || version.item != item);
           item = version.item;
-          return true;
+          return Visit::kNext;
         }));
   }
   if (fold.empty()) {
@@ -164,17 +180,20 @@ Result<PackageInfo> FindPackage(const Store& store, const InventoryScope& scope,
 Status ForEachItem(const Store& store, const InventoryScope& scope, const std::string& package,
                    const std::function<bool(const ItemInfo&)>& each) {
   std::optional<ItemInfo> current;
+  MissingDocuments missing(&scope.documents);
   bool going = true;
   RETURN_IF_ERROR(
-      store.VisitItems(scope.log, package, scope.as_of, [&](const ItemVersion& version) {
-        if (current && current->latest.package == version.package &&
-            current->latest.item == version.item) {
+      store.VisitItems(scope.log, RangeOf(scope, package), [&](const ItemVersion& version) {
+        const bool same_package = current && current->latest.package == version.package;
+        if (same_package && current->latest.item == version.item) {
           ++current->versions;
-          return true;
+          return Visit::kNext;
         }
         if (current) going = each(*current);
-        current = ItemInfo{version, 1};
-        return going;
+        if (!same_package) missing = MissingDocuments(&scope.documents);
+        const bool living = version.kind != RecordKind::kDelete;
+        current = ItemInfo{version, 1, living && missing.Add(version)};
+        return going ? Visit::kNext : Visit::kStop;
       }));
   if (going && current) each(*current);
   return Status::Ok();
@@ -185,20 +204,19 @@ Status ForEachVersion(const Store& store, const InventoryScope& scope, const Ite
   std::string package;
   std::string item;
   uint64_t given = 0;  // versions of this item that were passed
-  return store.VisitItems(scope.log, query.package, scope.as_of, [&](const ItemVersion& version) {
+  const ItemRange range{
+      .package = query.package, .item_prefix = query.item_prefix, .as_of = scope.as_of};
+  return store.VisitItems(scope.log, range, [&](const ItemVersion& version) {
     if (!version.package.starts_with(query.package_prefix)) {
-      return version.package < query.package_prefix;
-    }
-    if (!version.item.starts_with(query.item_prefix)) {
-      // In one package, nothing comes after what sorts behind the prefix.
-      return query.package.empty() || version.item < query.item_prefix;
+      return version.package < query.package_prefix ? Visit::kNextPackage : Visit::kStop;
     }
     if (given == 0 || version.item != item || version.package != package) {
       package = version.package;
       item = version.item;
       given = 0;
     }
-    return ++given > query.versions_max || each(version);
+    if (!each(version)) return Visit::kStop;
+    return ++given < query.versions_max ? Visit::kNext : Visit::kNextItem;
   });
 }
 
@@ -208,11 +226,11 @@ Result<ItemVersion> FindItem(const Store& store, const InventoryScope& scope,
     return Status(Code::kInvalid, "a package and an item must be named");
   }
   std::optional<ItemVersion> found;
-  RETURN_IF_ERROR(
-      store.VisitItems(scope.log, package, scope.as_of, [&](const ItemVersion& version) {
-        if (version.item == item) found = version;  // the newest comes first
-        return version.item < item;
-      }));
+  const ItemRange range{.package = package, .item_prefix = item, .as_of = scope.as_of};
+  RETURN_IF_ERROR(store.VisitItems(scope.log, range, [&](const ItemVersion& version) {
+    if (version.item == item) found = version;  // it comes before those it is a prefix of
+    return Visit::kStop;
+  }));
   if (found) return *std::move(found);
   return Status(Code::kNotFound, "log " + scope.log + " has no item " + item + " in package " +
                                      package + " as of index " + std::to_string(scope.as_of));

@@ -52,6 +52,7 @@ struct PackageInfo {
 struct ItemInfo {
   ItemVersion latest;
   uint64_t versions = 0;
+  bool missing = false;  // a document that is not whole here, or refers to one that is not there
 };
 
 // What part of a log is looked at.
@@ -93,7 +94,7 @@ Status ForEachVersion(const Store& store, const InventoryScope& scope, const Ite
                       const std::function<bool(const ItemVersion&)>& each);
 
 // The latest version of one item, which may be a deletion. kInvalid: `package` or `item` is empty.
-// kNotFound: never there (then). Passes the items before it in its package.
+// kNotFound: never there (then).
 Result<ItemVersion> FindItem(const Store& store, const InventoryScope& scope,
                              const std::string& package, const std::string& item);
 

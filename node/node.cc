@@ -25,6 +25,7 @@
 #include "node/http/http_server.h"
 #include "node/http/snapshot.h"
 #include "node/listen_probe.h"
+#include "node/package_counts.h"
 #include "node/rpc/admin_service.h"
 #include "node/rpc/blob_service.h"
 #include "node/rpc/grpc_options.h"
@@ -140,6 +141,7 @@ struct Node::Impl {
   std::unique_ptr<BlobStore> blobs;
   std::unique_ptr<BlobTracker> tracker;
   std::unique_ptr<BlobRunner> runner;
+  std::unique_ptr<PackageCounter> package_counter;
   std::unique_ptr<LinkManager> links;
   std::unique_ptr<LogService> log_service;
   std::unique_ptr<AdminService> admin_service;
@@ -219,6 +221,9 @@ Status Node::Impl::StartEngine() {
   };
   runner = std::make_unique<BlobRunner>(std::move(runner_options), engine.get(), blobs.get(),
                                         tracker.get());
+  PackageCounterOptions counter_options;
+  counter_options.documents = [this](const std::string& log) { return tracker->Documents(log); };
+  package_counter = std::make_unique<PackageCounter>(engine.get(), std::move(counter_options));
   blobs->OnStored([this](std::span<const Digest> digests) {
     tracker->OnStored(digests);
     runner->Stored(digests);
@@ -232,6 +237,7 @@ Status Node::Impl::StartEngine() {
   RETURN_IF_ERROR(engine->Start());
   tracker->Start();
   runner->Start();
+  package_counter->Start();
   CheckDisk();
   links->Start();
   return {};
@@ -356,7 +362,8 @@ void Node::Impl::Stop() {
   if (server) SetServing(false);
   if (http) http->Stop();
   // Answers every waiting append, so that the calls below end by themselves.
-  // The tracker asks the engine, so it goes first; the runner answers every waiting Ensure.
+  // Counter and tracker ask the engine, so they go first; the runner answers every waiting Ensure.
+  if (package_counter) package_counter->Stop();
   if (tracker) tracker->Stop();
   if (runner) runner->Stop();
   if (engine) engine->Stop();
@@ -369,6 +376,7 @@ void Node::Impl::Stop() {
   admin_service.reset();
   log_service.reset();
   links.reset();
+  package_counter.reset();
   runner.reset();
   tracker.reset();
   blobs.reset();
@@ -405,6 +413,7 @@ NodeSnapshot Node::Impl::Snapshot() const {
   snapshot.store_bytes = store->Stats().disk_bytes;
   snapshot.blobs = {blobs->Stats(), blobs->DiskBytes(), runner->counters(), runner->wanted(),
                     tracker->Stats()};
+  snapshot.packages = package_counter->Counts();
   snapshot.disk_free_bytes = disk_free_bytes;
   snapshot.disk_reserve_bytes = config.disk_reserve_bytes;
   snapshot.disk_full = disk_full;

@@ -116,10 +116,11 @@ class Verifier {
   void CheckItems() {
     if (unreadable_) return Error(0, "item entries not checked, because records are unreadable");
     std::map<std::string, ItemSum> stored;
-    Status status =
-        store_.VisitItems(range_.log, "", range_.last_index, [&](const ItemVersion& version) {
+    Status status = store_.VisitItems(
+        range_.log, {.package = {}, .item_prefix = {}, .as_of = range_.last_index},
+        [&](const ItemVersion& version) {
           stored[version.package].Add(version);
-          return true;
+          return Visit::kNext;
         });
     if (!status.ok()) return Error(0, "item entries: " + status.ToString());
     if (stored == items_) return;

@@ -19,7 +19,6 @@ namespace {
 
 constexpr uint64_t kFormatMax = 1;
 constexpr char kFormatKey[] = "format";
-constexpr uint64_t kBlobBytesMin = uint64_t{4} << 10;  // smaller chunks live in the tables
 constexpr std::array<const char*, kFamilies> kNames = {"default", "index", "chunks", "aside"};
 
 rocksdb::DBOptions DatabaseOptions(const BlobStoreOptions& options) {
@@ -39,7 +38,9 @@ rocksdb::ColumnFamilyOptions FamilyOptions(const BlobStoreOptions& options,
   family.compression = rocksdb::kNoCompression;
   if (f == BlobFamily::kChunks || f == BlobFamily::kAside) {
     family.enable_blob_files = true;
-    family.min_blob_size = kBlobBytesMin;
+    // Small contents too: a flipped bit in a blob file concerns one chunk, but in a table it would
+    // stop the next compaction, and with it the node.
+    family.min_blob_size = 0;
     family.blob_file_size = uint64_t{128} << 20;
     family.enable_blob_garbage_collection = false;  // never rewrites what nobody changes
   }
@@ -57,7 +58,9 @@ rocksdb::ColumnFamilyOptions FamilyOptions(const BlobStoreOptions& options,
 }  // namespace
 
 Status Map(const rocksdb::Status& status, std::string_view doing) {
-  return RocksEngine::Map(status, doing);
+  Status mapped = RocksEngine::Map(status, doing);
+  if (mapped.code() != Code::kCorrupt) return mapped;
+  return {mapped.code(), mapped.message(), kDamagedHint};  // the log beside it may be whole
 }
 
 namespace {
@@ -75,7 +78,11 @@ bool IsDamage(const rocksdb::Status& status) { return status.IsCorruption() || I
 std::string DamageText(const rocksdb::Status& status) {
   const std::string text = status.ToString();
   if (IsFileGone(status) || status.IsNotFound()) return "missing: " + text;
-  for (const char* word : {"alformed", "runcated", "size", "beyond", "short"}) {
+  for (const char* word : {"checksum", "CRC"}) {
+    if (text.find(word) != std::string::npos) return "altered: " + text;
+  }
+  // The footer is looked for where the file ends.
+  for (const char* word : {"alformed", "runcated", "size", "beyond", "short", "footer"}) {
     if (text.find(word) != std::string::npos) return "truncated: " + text;
   }
   return "altered: " + text;

@@ -100,9 +100,10 @@ Status BlobTracker::List(const std::string& name, uint64_t commit) {
   std::vector<uint64_t> indices;
   const Store& store = *engine_->store();
   ASSIGN_OR_RETURN(const Digest root, store.RootAt(name, commit));
-  RETURN_IF_ERROR(store.VisitItems(name, std::string(), commit, [&](const ItemVersion& version) {
+  const ItemRange range{.package = {}, .item_prefix = kDocumentPrefix, .as_of = commit};
+  RETURN_IF_ERROR(store.VisitItems(name, range, [&](const ItemVersion& version) {
     if (IsDocumentVersion(version.kind, version.item)) indices.push_back(version.index);
-    return true;
+    return Visit::kNext;
   }));
   std::sort(indices.begin(), indices.end(), std::greater<>());
   std::lock_guard lock(mutex_);

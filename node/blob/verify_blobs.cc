@@ -21,13 +21,11 @@ class Verifier {
 
   void Run(uint64_t last_index) {
     std::vector<uint64_t> indices;
-    const Status listed =
-        parts_.store->VisitItems(log_, std::string(), last_index, [&](const ItemVersion& version) {
-          if (version.kind == RecordKind::kPut && IsDocument(version.item)) {
-            indices.push_back(version.index);
-          }
-          return true;
-        });
+    const ItemRange range{.package = {}, .item_prefix = kDocumentPrefix, .as_of = last_index};
+    const Status listed = parts_.store->VisitItems(log_, range, [&](const ItemVersion& version) {
+      if (version.kind == RecordKind::kPut) indices.push_back(version.index);
+      return Visit::kNext;
+    });
     if (!listed.ok()) Error("log " + log_ + ": documents: " + listed.ToString());
     std::sort(indices.begin(), indices.end());
     for (const uint64_t index : indices) {

@@ -132,6 +132,21 @@ void AddBlobs(const BlobSnapshot& s, Page* page) {
   }
 }
 
+void AddPackages(const std::map<std::string, PackageCounts>& packages, Page* page) {
+  for (const auto& [log, counts] : packages) {
+    const std::array states = {std::pair("complete", counts.complete),
+                               std::pair("incomplete", counts.incomplete),
+                               std::pair("at-risk", counts.at_risk)};
+    for (const auto& [state, count] : states) {
+      page->Gauge("kembar_log_packages", "Packages by what this node knows of them.", Number(count),
+                  {{"log", log}, {"state", state}});
+    }
+    page->Gauge("kembar_log_packages_counted_index",
+                "Records up to here were looked at when packages were counted last.",
+                Number(counts.as_of), {{"log", log}});
+  }
+}
+
 void AddOneHot(const std::string& log, const ReplicaStatus& s, Page* page) {
   for (const Role role : {Role::kPrimary, Role::kMirror}) {
     page->Gauge("kembar_log_role", "1 for the role that this node has in the log.",
@@ -234,6 +249,7 @@ std::string RenderMetrics(const NodeSnapshot& snapshot) {
   AddNode(snapshot, &page);
   AddStats(snapshot.stats, &page);
   AddBlobs(snapshot.blobs, &page);
+  AddPackages(snapshot.packages, &page);
   page.Gauge("kembar_logs", "Logs that this node holds.", Number(snapshot.logs.size()));
   for (const auto& [log, status] : snapshot.logs) {
     const auto found = snapshot.quarantines.find(log);

@@ -13,6 +13,7 @@
 #include "node/blob/exchange.h"
 #include "node/blob/tracker.h"
 #include "node/engine.h"
+#include "node/package_counts.h"
 #include "replicator/core/replica.h"
 
 namespace kembar {
@@ -43,6 +44,7 @@ struct NodeSnapshot {
   Engine::Stats stats;
   uint64_t store_bytes = 0;
   BlobSnapshot blobs;
+  std::map<std::string, PackageCounts> packages;  // by log
   uint64_t disk_free_bytes = 0;
   uint64_t disk_reserve_bytes = 0;
   bool disk_full = false;  // appends are refused

@@ -46,6 +46,7 @@ void ToProto(const ItemInfo& in, v1::Item* out) {
   out->set_kind(KindToProto(in.latest.kind));
   out->set_payload_bytes(in.latest.payload_bytes);
   out->set_payload_sha256(std::string(AsBytes(in.latest.payload_sha256)));
+  out->set_missing(in.missing);
 }
 
 void ToProto(const ItemVersion& in, v1::ItemVersion* out) {

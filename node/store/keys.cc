@@ -21,11 +21,15 @@ void AppendLog(std::string* out, std::string_view log) {
   out->append(log);
 }
 
-void AppendStr(std::string* out, std::string_view text) {
+void AppendEscaped(std::string* out, std::string_view text) {
   for (char c : text) {
     out->push_back(c);
     if (c == kZero) out->push_back(kEscapedZero);
   }
+}
+
+void AppendStr(std::string* out, std::string_view text) {
+  AppendEscaped(out, text);
   out->push_back(kZero);
   out->push_back(kEndOfString);
 }
@@ -83,6 +87,13 @@ std::string PositionKey(std::string_view log, std::string_view source, uint64_t 
 std::string PackagePrefix(std::string_view log, std::string_view package) {
   std::string key = LogPrefix(log);
   AppendStr(&key, package);
+  return key;
+}
+
+std::string ItemsPrefix(std::string_view log, std::string_view package,
+                        std::string_view item_prefix) {
+  std::string key = PackagePrefix(log, package);
+  AppendEscaped(&key, item_prefix);
   return key;
 }
 

@@ -45,6 +45,9 @@ std::string PositionPrefix(std::string_view log, std::string_view source);
 std::string PositionKey(std::string_view log, std::string_view source, uint64_t position);
 
 std::string PackagePrefix(std::string_view log, std::string_view package);
+// Every key of an item of `package` whose name begins with `item_prefix` begins with this.
+std::string ItemsPrefix(std::string_view log, std::string_view package,
+                        std::string_view item_prefix);
 std::string ItemKey(std::string_view log, std::string_view package, std::string_view item,
                     uint64_t index);
 

@@ -19,6 +19,17 @@ namespace kembar {
 namespace {
 
 const std::string kPeerPrefix = "peer:";
+// A seek costs about as much as so many steps.
+constexpr int kStepsBeforeSeek = 8;
+
+// To the first key that is not before `target`.
+void SkipTo(PrefixScan* scan, const std::string& target) {
+  int steps = 0;
+  while (scan->Valid() && scan->key() < target) {
+    if (++steps > kStepsBeforeSeek) return scan->Seek(target);
+    scan->Next();
+  }
+}
 
 }  // namespace
 
@@ -164,25 +175,43 @@ Result<uint64_t> RocksStore::FindPosition(const std::string& log, const std::str
   return ReadBigEndian64(*value);
 }
 
-Status RocksStore::VisitItems(const std::string& log, const std::string& package, uint64_t as_of,
+Status RocksStore::VisitItems(const std::string& log, const ItemRange& range,
                               const ItemVisitor& each) const {
   const View view(*engine_);
-  PrefixScan scan(view, Family::kItems,
-                  package.empty() ? keys::LogPrefix(log) : keys::PackagePrefix(log, package));
-  for (scan.SeekToFirst(); scan.Valid(); scan.Next()) {
+  const std::string& wanted = range.item_prefix;
+  PrefixScan scan(
+      view, Family::kItems,
+      range.package.empty() ? keys::LogPrefix(log) : keys::ItemsPrefix(log, range.package, wanted));
+  scan.SeekToFirst();
+  while (scan.Valid()) {
     keys::Parser key(scan.key());
     key.Log();
-    std::string its_package = key.Str();
-    std::string its_item = key.Str();
+    const std::string package = key.Str();
+    const std::string item = key.Str();
     const uint64_t index = ~key.Number();
     if (!key.AtEnd()) return {Code::kCorrupt, "log " + log + ": the key of an item is malformed"};
-    if (index > as_of) continue;
+    if (!item.starts_with(wanted)) {
+      SkipTo(&scan, item < wanted ? keys::ItemsPrefix(log, package, wanted)
+                                  : keys::PrefixEnd(keys::PackagePrefix(log, package)));
+      continue;
+    }
+    if (index > range.as_of) {
+      SkipTo(&scan, keys::ItemKey(log, package, item, range.as_of));
+      continue;
+    }
     Result<ItemVersion> version = DecodeItemVersion(scan.value());
     if (!version.ok()) return CorruptAt(log, index, version.status().message());
-    version->package = std::move(its_package);
-    version->item = std::move(its_item);
+    version->package = package;
+    version->item = item;
     version->index = index;
-    if (!each(*version)) return {};
+    switch (each(*version)) {
+      case Visit::kNext: scan.Next(); break;
+      case Visit::kNextItem: SkipTo(&scan, keys::ItemKey(log, package, item, 0)); break;
+      case Visit::kNextPackage:
+        SkipTo(&scan, keys::PrefixEnd(keys::PackagePrefix(log, package)));
+        break;
+      case Visit::kStop: return {};
+    }
   }
   return scan.status();
 }

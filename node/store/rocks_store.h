@@ -74,7 +74,7 @@ class RocksStore final : public Store {
   Result<Digest> TreeNode(const std::string& log, uint8_t level, uint64_t offset) const override;
   Result<uint64_t> FindPosition(const std::string& log, const std::string& source,
                                 uint64_t position) const override;
-  Status VisitItems(const std::string& log, const std::string& package, uint64_t as_of,
+  Status VisitItems(const std::string& log, const ItemRange& range,
                     const ItemVisitor& each) const override;
   Result<std::vector<QuarantineInfo>> Quarantines(const std::string& log) const override;
   Result<std::vector<std::string>> QuarantinedFrames(const std::string& log, uint64_t id,

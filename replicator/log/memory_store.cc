@@ -273,23 +273,31 @@ Result<uint64_t> MemoryStore::FindPosition(const std::string& log, const std::st
   return match == indices.rend() ? uint64_t{0} : *match;
 }
 
-Status MemoryStore::VisitItems(const std::string& log, const std::string& package, uint64_t as_of,
+Status MemoryStore::VisitItems(const std::string& log, const ItemRange& range,
                                const ItemVisitor& each) const {
   // Gathered first: the visitor may call the store again.
   std::vector<ItemVersion> versions;
   {
     std::lock_guard lock(mutex_);
     const LogData& data = FindLog(log);
-    for (auto at = data.items.lower_bound({package, ""}); at != data.items.end(); ++at) {
-      if (!package.empty() && at->first.first != package) break;
+    for (auto at = data.items.lower_bound({range.package, ""}); at != data.items.end(); ++at) {
+      if (!range.package.empty() && at->first.first != range.package) break;
+      if (!at->first.second.starts_with(range.item_prefix)) continue;
       const std::vector<uint64_t>& indices = at->second;
       for (auto index = indices.rbegin(); index != indices.rend(); ++index) {
-        if (*index <= as_of) versions.push_back(*data.At(*index).version);
+        if (*index <= range.as_of) versions.push_back(*data.At(*index).version);
       }
     }
   }
-  for (const ItemVersion& version : versions) {
-    if (!each(version)) break;
+  for (size_t at = 0; at < versions.size();) {
+    const ItemVersion& seen = versions[at];
+    const Visit next = each(seen);
+    if (next == Visit::kStop) break;
+    const auto passed_over = [&](const ItemVersion& version) {
+      if (next == Visit::kNext || version.package != seen.package) return false;
+      return next == Visit::kNextPackage || version.item == seen.item;
+    };
+    for (++at; at < versions.size() && passed_over(versions[at]);) ++at;
   }
   return Status::Ok();
 }

@@ -97,6 +97,15 @@ struct QuarantineInfo {
   uint64_t acknowledged_to = 0;
 };
 
+// Which versions of items are visited. Empty: no condition.
+struct ItemRange {
+  std::string package;          // exactly this one
+  std::string item_prefix;      // items whose name begins so
+  uint64_t as_of = UINT64_MAX;  // versions up to this index
+};
+// What a visitor wants to see next.
+enum class Visit : uint8_t { kNext, kNextItem, kNextPackage, kStop };
+
 class Store {
  public:
   virtual ~Store() = default;
@@ -117,10 +126,10 @@ class Store {
   virtual Result<uint64_t> FindPosition(const std::string& log, const std::string& source,
                                         uint64_t position) const = 0;
 
-  // The versions of all items of `package` (of all packages when empty) with index <= as_of, in
-  // order of package, item and then newest first. `each` returns false to stop.
-  using ItemVisitor = std::function<bool(const ItemVersion&)>;
-  virtual Status VisitItems(const std::string& log, const std::string& package, uint64_t as_of,
+  // The versions of items in `range`, in order of package, item and then newest first. What a visit
+  // passes over costs little, however much it is.
+  using ItemVisitor = std::function<Visit(const ItemVersion&)>;
+  virtual Status VisitItems(const std::string& log, const ItemRange& range,
                             const ItemVisitor& each) const = 0;
 
   virtual Result<std::vector<QuarantineInfo>> Quarantines(const std::string& log) const = 0;

@@ -180,6 +180,14 @@ class Daemon:
                   if line.startswith((name + " ", name + "{"))]
         return sum(values) if values else None
 
+    def labelled(self, name, **labels):
+        """One sample of a metric; None when it is not there."""
+        for line in self.get("/metrics")[1].split("\n"):
+            wanted = [f'{label}="{value}"' for label, value in labels.items()]
+            if line.startswith(name + "{") and all(part in line for part in wanted):
+                return float(line.rsplit(" ", 1)[1])
+        return None
+
     def log_tail(self, lines=25):
         return tail_of(self.log_path, lines)
 

@@ -16,10 +16,12 @@ using capture::DocumentColumn;
 using capture::TableShape;
 
 // Gives the living items whose name begins so, with payload; `each` may fail.
-Status EachLiving(client::NodeStubs* node, const std::string& log, const std::string& prefix,
+Status EachLiving(client::NodeStubs* node, const std::string& log, const v1::AsOf& as_of,
+                  const std::string& prefix,
                   const std::function<Status(const v1::ItemVersion&)>& each) {
   v1::ListItemsRequest request;
   request.set_log(log);
+  if (as_of.at_case() != v1::AsOf::AT_NOT_SET) *request.mutable_as_of() = as_of;
   request.set_item_prefix(prefix);
   request.set_with_payload(true);
   Status odd;
@@ -43,9 +45,10 @@ bool IsOfRows(const std::string& payload) { return !payload.starts_with("{\"tabl
 
 }  // namespace
 
-Result<ReferenceItems> ReadReferences(client::NodeStubs* node, const std::string& log) {
+Result<ReferenceItems> ReadReferences(client::NodeStubs* node, const std::string& log,
+                                      const v1::AsOf& as_of) {
   ReferenceItems held;
-  RETURN_IF_ERROR(EachLiving(node, log, std::string(capture::kReferencePrefix),
+  RETURN_IF_ERROR(EachLiving(node, log, as_of, std::string(capture::kReferencePrefix),
                              [&held](const v1::ItemVersion& version) {
                                held[{version.package(), version.item()}] = version.payload();
                                return Status::Ok();
@@ -54,15 +57,17 @@ Result<ReferenceItems> ReadReferences(client::NodeStubs* node, const std::string
 }
 
 Result<ReferenceItems> WantedReferences(client::NodeStubs* node, const std::string& log,
-                                        const capture::Mapping& mapping, std::stop_token stop) {
+                                        const capture::Mapping& mapping, std::stop_token stop,
+                                        const v1::AsOf& as_of) {
   ReferenceItems wanted;
   if (mapping.document_columns().empty()) return wanted;
   std::vector<TableShape> tables;
-  RETURN_IF_ERROR(EachLiving(node, log, "table/", [&](const v1::ItemVersion& version) -> Status {
-    ASSIGN_OR_RETURN(TableShape table, capture::DecodeTable(version.payload()));
-    if (IsNamed(mapping, table)) tables.push_back(std::move(table));
-    return Status::Ok();
-  }));
+  RETURN_IF_ERROR(
+      EachLiving(node, log, as_of, "table/", [&](const v1::ItemVersion& version) -> Status {
+        ASSIGN_OR_RETURN(TableShape table, capture::DecodeTable(version.payload()));
+        if (IsNamed(mapping, table)) tables.push_back(std::move(table));
+        return Status::Ok();
+      }));
   for (const TableShape& table : tables) {
     const auto take = [&](const v1::ItemVersion& version) -> Status {
       if (stop.stop_requested()) return Status(Code::kCancelled, "stopping");
@@ -73,9 +78,32 @@ Result<ReferenceItems> WantedReferences(client::NodeStubs* node, const std::stri
       }
       return Status::Ok();
     };
-    RETURN_IF_ERROR(EachLiving(node, log, capture::RowPrefix(table.name), take));
+    RETURN_IF_ERROR(EachLiving(node, log, as_of, capture::RowPrefix(table.name), take));
   }
   return wanted;
+}
+
+Result<std::map<std::string, std::string>> ReferencesAsOf(client::NodeStubs* node,
+                                                          const std::string& log,
+                                                          const v1::AsOf& as_of) {
+  std::vector<capture::Mapping> mappings;
+  const std::string prefix = capture::MappingItem({});
+  RETURN_IF_ERROR(EachLiving(node, log, as_of, prefix, [&](const v1::ItemVersion& version) {
+    Result<capture::Mapping> mapping = capture::Mapping::Parse(version.payload(), version.item());
+    if (!mapping.ok()) return mapping.status();
+    if (!mapping->document_columns().empty()) mappings.push_back(*std::move(mapping));
+    return Status::Ok();
+  }));
+  std::map<std::string, std::string> references;
+  for (const capture::Mapping& mapping : mappings) {
+    ASSIGN_OR_RETURN(const ReferenceItems wanted, WantedReferences(node, log, mapping, {}, as_of));
+    for (const auto& [key, payload] : wanted) references.emplace(key.second, key.first);
+  }
+  ASSIGN_OR_RETURN(const ReferenceItems held, ReadReferences(node, log, as_of));
+  for (const auto& [key, payload] : held) {
+    if (mappings.empty() || !IsOfRows(payload)) references.emplace(key.second, key.first);
+  }
+  return references;
 }
 
 std::vector<v1::Draft> ReferenceChanges(const ReferenceItems& held, const ReferenceItems& wanted,

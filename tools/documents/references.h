@@ -22,10 +22,17 @@ namespace kembar::documents {
 using ReferenceItems = std::map<std::pair<std::string, std::string>, std::string>;
 
 // The living reference items of a log.
-Result<ReferenceItems> ReadReferences(client::NodeStubs* node, const std::string& log);
+Result<ReferenceItems> ReadReferences(client::NodeStubs* node, const std::string& log,
+                                      const v1::AsOf& as_of = {});
 // Those that the rows of a log ask for.
 Result<ReferenceItems> WantedReferences(client::NodeStubs* node, const std::string& log,
-                                        const capture::Mapping& mapping, std::stop_token stop);
+                                        const capture::Mapping& mapping, std::stop_token stop,
+                                        const v1::AsOf& as_of = {});
+// What is referred to as of then, item to package: by the rows themselves where the log knows by
+// its mappings which columns are paths, for reference items lag behind rows; else by those items.
+Result<std::map<std::string, std::string>> ReferencesAsOf(client::NodeStubs* node,
+                                                          const std::string& log,
+                                                          const v1::AsOf& as_of);
 
 // What makes `held` what it should be: puts of what is wanted and not held, deletes of what rows no
 // longer ask for. Items that others than rows have put there, such as an import, stay. Pure.

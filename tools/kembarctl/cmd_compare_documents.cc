@@ -2,9 +2,11 @@
 #include <CLI/CLI.hpp>
 
 #include <map>
+#include <set>
 
 #include "tools/capture/path.h"
 #include "tools/documents/fetch.h"
+#include "tools/documents/referenced.h"
 #include "tools/kembarctl/commands.h"
 #include "tools/kembarctl/parse.h"
 #include "tools/kembarctl/restore_common.h"
@@ -92,17 +94,23 @@ Outcome RunCompareDocuments(Context* context, const Options& options) {
   ASSIGN_OR_RETURN(const std::string log, context->Log());
   ASSIGN_OR_RETURN(const v1::AsOf as_of, ParseAsOf(options.as_of));
   ASSIGN_OR_RETURN(const auto reader, context->Reader(options.at));
-  ASSIGN_OR_RETURN(const auto list,
-                   documents::ListDocuments(reader.get(), log, as_of, options.packages));
+  ASSIGN_OR_RETURN(auto list, documents::ListDocuments(reader.get(), log, as_of, options.packages));
+  ASSIGN_OR_RETURN(const documents::Referenced referenced,
+                   documents::FindReferenced(reader.get(), log, as_of, options.packages, list));
+  list.insert(list.end(), referenced.documents.begin(), referenced.documents.end());
   LazyBar bar("compare documents");
   const Result<std::vector<FileFinding>> findings =
       documents::CompareDocuments(list, options.dir, options.packages.empty(), bar.Updater());
   bar.Finish();
   if (!findings.ok()) return findings.status().Prepend("compare documents");
+  // A restore brings these back for the rows' sake; where they are not, nothing is missing.
+  std::set<std::string> may_lack;
+  for (const auto& placed : referenced.documents) may_lack.insert(placed.document.path);
   std::map<std::string, PackageFindings> packages;
   Table table({{"PACKAGE"}, {"STATE"}, {"DOCUMENT"}, {"WHAT"}});
   bool same = true;
   for (const FileFinding& finding : *findings) {
+    if (finding.state == FileState::kMissing && may_lack.contains(finding.path)) continue;
     packages[finding.package].files[finding.state].push_back(finding);
     if (finding.state == FileState::kIdentical) continue;
     same = false;

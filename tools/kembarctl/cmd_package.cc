@@ -4,6 +4,8 @@
 #include "tools/client/reader.h"
 #include "tools/kembarctl/commands.h"
 #include "tools/kembarctl/json.h"
+#include "tools/kembarctl/package_filter.h"
+#include "tools/kembarctl/package_sites.h"
 #include "tools/kembarctl/parse.h"
 #include "tools/kembarctl/tables.h"
 
@@ -15,6 +17,7 @@ struct Options {
   std::string as_of;
   std::string at;
   bool payload = false;
+  PackageFilter filter;
 };
 
 template <class Request>
@@ -43,12 +46,18 @@ class JsonArray {
 
 Outcome RunList(Context* context, const Options& options) {
   v1::ListPackagesRequest request;
+  if (const Status filter = CheckFilter(options.filter); !filter.ok()) {
+    context->wrong_usage = true;
+    return filter;
+  }
   RETURN_IF_ERROR(Prepare(context, options, &request));
   ASSIGN_OR_RETURN(const auto node, context->Reader(options.at));
   std::vector<v1::Package> packages;
   const Status status = client::ListPackages(node.get(), request, client::Deadline::Never(),
                                              [&](const auto& package) {
-                                               packages.push_back(package);
+                                               if (Matches(options.filter, package)) {
+                                                 packages.push_back(package);
+                                               }
                                                return true;
                                              });
   RETURN_IF_ERROR(status.Prepend("list packages"));
@@ -76,8 +85,12 @@ Outcome RunShow(Context* context, const Options& options) {
                                               return true;
                                             });
   RETURN_IF_ERROR(status.Prepend("show package " + options.package));
+  request.set_with_payload(false);
+  ASSIGN_OR_RETURN(client::Cluster * cluster, context->Connect());
+  const std::vector<PackageSite> sites = AskSites(cluster, request);
   if (!context->json()) {
     Print(PackageText(package, items));
+    Print("\n" + SitesText(sites));
     if (!options.payload) return kExitOk;
     for (const v1::Item& item : items) PrintLine("\n" + item.item() + ":\n" + item.payload());
     return kExitOk;
@@ -86,6 +99,7 @@ Outcome RunShow(Context* context, const Options& options) {
   json["rows"] = json["items"];
   json["items"] = Json::array();
   for (const v1::Item& item : items) json["items"].push_back(ItemJson(item, options.payload));
+  json["sites"] = SitesJson(sites);
   PrintLine(Dump(json));
   return kExitOk;
 }
@@ -137,9 +151,15 @@ void AddPackage(CLI::App* app, Context* context) {
   package->require_subcommand(1);
   package->fallthrough();
   auto options = std::make_shared<Options>();
-  AddOne(package, context, "list", "All packages with title, value and state", options, RunList);
-  CLI::App* show = AddOne(package, context, "show",
-                          "One package and the latest version of each item", options, RunShow);
+  CLI::App* list = AddOne(package, context, "list", "All packages with title, value and state",
+                          options, RunList);
+  list->add_option("--state", options->filter.states,
+                   "Only those that are complete, incomplete or at-risk; several are one of them");
+  list->add_option("--min-value", options->filter.min_value,
+                   "Only those of at least so many rupiah, such as 50000000000");
+  CLI::App* show = AddOne(
+      package, context, "show",
+      "One package, the latest version of each item, and its state at each site", options, RunShow);
   show->add_flag("--payload", options->payload, "With the items' contents");
   AddOne(package, context, "history", "All records of a package, oldest first", options,
          RunHistory);

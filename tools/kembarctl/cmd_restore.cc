@@ -70,7 +70,8 @@ Json RestoredJson(const restore::RestoreReport& report, double seconds) {
   return json;
 }
 
-Outcome RestoreAll(Context* context, const Options& options, restore::RestoreOptions restoring) {
+Outcome RestoreAll(Context* context, const Options& options,
+                   const restore::RestoreOptions& restoring) {
   const Clock::time_point start = Clock::now();
   ASSIGN_OR_RETURN(const auto log, OpenLog(context, options.at));
   LazyBar bar("restore");
@@ -99,6 +100,8 @@ Outcome RestoreAll(Context* context, const Options& options, restore::RestoreOpt
             FormatCount(report->restored.sequences) + " sequences, " +
             FormatCount(report->restored.large_objects) + " large objects, in " +
             SecondsText(seconds));
+  Note("documents of that moment: kembarctl restore documents --to DIR --as-of " +
+       std::to_string(report->boundary.index));
   return kExitOk;
 }
 
@@ -168,7 +171,7 @@ void PrintRepair(const restore::RepairReport& report, double seconds) {
 }
 
 Outcome RestorePackages(Context* context, const Options& options,
-                        restore::RestoreOptions restoring) {
+                        const restore::RestoreOptions& restoring) {
   const Clock::time_point start = Clock::now();
   ASSIGN_OR_RETURN(const auto log, OpenLog(context, options.at));
   LazyBar bar("restore packages");

@@ -6,6 +6,7 @@
 
 #include "tools/capture/path.h"
 #include "tools/documents/fetch.h"
+#include "tools/documents/referenced.h"
 #include "tools/kembarctl/commands.h"
 #include "tools/kembarctl/parse.h"
 #include "tools/kembarctl/restore_common.h"
@@ -53,14 +54,41 @@ std::string TroublesText(const std::string& title,
   return table.Render({.width = TerminalWidth(), .color = UseColor()});
 }
 
+void Tell(const Context& context, const documents::RestoreReport& report,
+          const documents::Referenced& referenced, double seconds) {
+  if (context.json()) {
+    PrintLine(Dump({{"files", report.files},
+                    {"bytes", report.bytes},
+                    {"skipped", report.skipped},
+                    {"missing", TroublesJson(report.missing)},
+                    {"refused", TroublesJson(report.refused)},
+                    {"referenced", referenced.documents.size()},
+                    {"dangling", TroublesJson(referenced.dangling)},
+                    {"seconds", seconds}}));
+    return;
+  }
+  Print(TroublesText("MISSING", report.missing));
+  Print(TroublesText("NOT OVERWRITTEN", report.refused));
+  Print(TroublesText("ROWS REFER TO IT", referenced.dangling));
+  PrintLine(FormatCount(report.files) + " files restored, " + FormatBytes(report.bytes) + "; " +
+            FormatCount(report.skipped) + " were there already, " +
+            FormatCount(report.missing.size()) + " missing, " + FormatCount(report.refused.size()) +
+            " not overwritten");
+  if (referenced.documents.empty()) return;
+  PrintLine(FormatCount(referenced.documents.size()) +
+            " of these only because rows refer to them: recorded later, or deleted before");
+}
+
 Outcome RunRestoreDocuments(Context* context, const Options& options) {
   const auto start = std::chrono::steady_clock::now();
   ASSIGN_OR_RETURN(const std::string log, context->Log());
   ASSIGN_OR_RETURN(const v1::AsOf as_of, ParseAsOf(options.as_of));
   ASSIGN_OR_RETURN(const auto reader, context->Reader(options.at));
   ASSIGN_OR_RETURN(documents::Nodes nodes, NodesOf(context, log, reader));
-  ASSIGN_OR_RETURN(const auto list,
-                   documents::ListDocuments(reader.get(), log, as_of, options.packages));
+  ASSIGN_OR_RETURN(auto list, documents::ListDocuments(reader.get(), log, as_of, options.packages));
+  ASSIGN_OR_RETURN(const documents::Referenced referenced,
+                   documents::FindReferenced(reader.get(), log, as_of, options.packages, list));
+  list.insert(list.end(), referenced.documents.begin(), referenced.documents.end());
   documents::Fetcher fetcher(std::move(nodes));
   LazyBar bar("restore documents");
   const Result<documents::RestoreReport> report =
@@ -72,21 +100,7 @@ Outcome RunRestoreDocuments(Context* context, const Options& options) {
   }
   const double seconds =
       std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-  if (context->json()) {
-    PrintLine(Dump({{"files", report->files},
-                    {"bytes", report->bytes},
-                    {"skipped", report->skipped},
-                    {"missing", TroublesJson(report->missing)},
-                    {"refused", TroublesJson(report->refused)},
-                    {"seconds", seconds}}));
-  } else {
-    Print(TroublesText("MISSING", report->missing));
-    Print(TroublesText("NOT OVERWRITTEN", report->refused));
-    PrintLine(FormatCount(report->files) + " files restored, " + FormatBytes(report->bytes) + "; " +
-              FormatCount(report->skipped) + " were there already, " +
-              FormatCount(report->missing.size()) + " missing, " +
-              FormatCount(report->refused.size()) + " not overwritten");
-  }
+  Tell(*context, *report, referenced, seconds);
   if (report->missing.empty() && report->refused.empty()) return kExitOk;
   if (!report->refused.empty()) Note("--overwrite replaces files that differ");
   return kExitFailed;

@@ -67,8 +67,12 @@ Outcome RunVerify(Context* context) {
 }  // namespace
 
 void AddVerify(CLI::App* app, Context* context) {
-  CLI::App* command = app->add_subcommand(
-      "verify", "Re-read and check every record on every node; fails if a node can't be checked");
+  CLI::App* command =
+      app->add_subcommand("verify", "Re-read and check every record and document on every node");
+  command->footer(
+      "Exit code 1 when anything is missing or damaged, or a node can't be checked. Damaged "
+      "chunks\n"
+      "of documents are set aside and fetched again from another node: run it once more then.");
   command->callback([context] { context->run = [context] { return RunVerify(context); }; });
 }
 

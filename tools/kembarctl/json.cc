@@ -133,7 +133,8 @@ Json ItemJson(const v1::Item& item, bool with_payload) {
             {"time", JsonTime(item.time_us())},
             {"kind", client::KindText(item.kind())},
             {"bytes", item.payload_bytes()},
-            {"sha256", ToHex(item.payload_sha256())}};
+            {"sha256", ToHex(item.payload_sha256())},
+            {"missing", item.missing()}};
   if (with_payload) SetPayload(item.payload(), &json);
   return json;
 }

@@ -6,6 +6,7 @@
 
 #include <grpcpp/grpcpp.h>
 
+#include <algorithm>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -46,9 +47,9 @@ class FakeNode : public v1::Admin::Service,
   std::map<std::string, std::string> Living() const {
     const std::lock_guard lock(mutex_);
     std::map<std::string, std::string> living;
-    for (const auto& [key, version] : items_) {
-      if (version.kind() == v1::RECORD_KIND_PUT) {
-        living[key.first + " " + key.second] = version.payload();
+    for (const auto& [key, versions] : items_) {
+      if (versions.back().kind() == v1::RECORD_KIND_PUT) {
+        living[key.first + " " + key.second] = versions.back().payload();
       }
     }
     return living;
@@ -126,9 +127,16 @@ class FakeNode : public v1::Admin::Service,
                          grpc::ServerWriter<v1::ListItemsResponse>* writer) override {
     const std::lock_guard lock(mutex_);
     v1::ListItemsResponse response;
-    for (const auto& [key, version] : items_) {
+    const uint64_t as_of = request->as_of().index() > 0 ? request->as_of().index() : index_;
+    for (const auto& [key, versions] : items_) {
       if (!request->package().empty() && key.first != request->package()) continue;
-      if (key.second.starts_with(request->item_prefix())) *response.add_items() = version;
+      if (!key.second.starts_with(request->item_prefix())) continue;
+      uint32_t left = std::max<uint32_t>(request->versions_max(), 1);
+      for (auto version = versions.rbegin(); version != versions.rend() && left > 0; ++version) {
+        if (version->index() > as_of) continue;
+        *response.add_items() = *version;
+        --left;
+      }
     }
     writer->Write(response);
     return grpc::Status::OK;
@@ -181,7 +189,7 @@ class FakeNode : public v1::Admin::Service,
  private:
   void Keep(v1::RecordKind kind, const std::string& package, const std::string& item,
             const std::string& payload) {
-    v1::ItemVersion& version = items_[{package, item}];
+    v1::ItemVersion& version = items_[{package, item}].emplace_back();
     version.set_package(package);
     version.set_item(item);
     version.set_kind(kind);
@@ -190,7 +198,7 @@ class FakeNode : public v1::Admin::Service,
   }
 
   mutable std::mutex mutex_;
-  std::map<std::pair<std::string, std::string>, v1::ItemVersion> items_;
+  std::map<std::pair<std::string, std::string>, std::vector<v1::ItemVersion>> items_;  // by age
   std::map<std::string, uint64_t> positions_;
   std::map<Digest, std::string> chunks_;
   uint64_t index_ = 0;

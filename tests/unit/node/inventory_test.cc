@@ -260,6 +260,28 @@ TEST(MirroredIndex, OfAMirrorIsWhatThePrimaryCommitted) {
   EXPECT_EQ(MirroredIndex(status), 0u);
 }
 
+TEST_F(InventoryTest, ItemsSayWhichDocumentsAreMissing) {
+  Put("paket/1", "document/a.pdf");
+  const uint64_t a = last_;
+  Put("paket/1", "document/b.pdf");
+  Put("paket/1", "document/gone.pdf");
+  Delete("paket/1", "document/gone.pdf");
+  for (const char* path : {"a.pdf", "b.pdf", "gone.pdf"}) {
+    Put("paket/1", std::string("reference/") + path);
+  }
+  Put("paket/2", "reference/b.pdf");  // that of another package does not count
+  InventoryScope scope = Now();
+  scope.documents = {last_, std::make_shared<const std::set<uint64_t>>(std::set{a})};
+  std::vector<std::string> missing;
+  const auto add = [&missing](const ItemInfo& item) {
+    if (item.missing) missing.push_back(item.latest.package + " " + item.latest.item);
+    return true;
+  };
+  ASSERT_TRUE(ForEachItem(store_, scope, {}, add).ok());
+  EXPECT_EQ(missing, (Strings{"paket/1 document/a.pdf", "paket/1 reference/gone.pdf",
+                              "paket/2 reference/b.pdf"}));
+}
+
 TEST_F(InventoryTest, DocumentsAreCountedApartAndDecideWhetherAPackageIsWhole) {
   Put("paket/1", "public.dokumen/17");
   Put("paket/1", "reference/a.pdf");

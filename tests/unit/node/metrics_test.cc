@@ -74,6 +74,16 @@ TEST(Metrics, DescribeANodeWithoutLogs) {
   EXPECT_TRUE(Has(text, "kembar_healthy 1"));
 }
 
+TEST(Metrics, CountPackagesByState) {
+  NodeSnapshot snapshot = Node();
+  snapshot.packages["tebo"] = {.as_of = 90, .complete = 7, .incomplete = 2, .at_risk = 1};
+  const std::string text = RenderMetrics(snapshot);
+  EXPECT_TRUE(Has(text, "kembar_log_packages{log=\"tebo\",state=\"complete\"} 7")) << text;
+  EXPECT_TRUE(Has(text, "kembar_log_packages{log=\"tebo\",state=\"incomplete\"} 2"));
+  EXPECT_TRUE(Has(text, "kembar_log_packages{log=\"tebo\",state=\"at-risk\"} 1"));
+  EXPECT_TRUE(Has(text, "kembar_log_packages_counted_index{log=\"tebo\"} 90"));
+}
+
 TEST(Metrics, DescribeAPrimary) {
   NodeSnapshot snapshot = Node();
   snapshot.logs["tebo"] = Primary();

@@ -76,9 +76,10 @@ using Seen = std::vector<std::tuple<std::string, std::string, uint64_t>>;
 
 Seen Items(const MemoryStore& store, const std::string& package, uint64_t as_of) {
   Seen seen;
-  Status status = store.VisitItems(kLog, package, as_of, [&seen](const ItemVersion& version) {
+  const ItemRange range{.package = package, .item_prefix = {}, .as_of = as_of};
+  Status status = store.VisitItems(kLog, range, [&seen](const ItemVersion& version) {
     seen.emplace_back(version.package, version.item, version.index);
-    return true;
+    return Visit::kNext;
   });
   EXPECT_TRUE(status.ok());
   return seen;
@@ -298,9 +299,9 @@ TEST(MemoryStore, AVisitorMayCallTheStore) {
   Writer writer;
   Fill(&store, &writer);
   int visits = 0;
-  Status status = store.VisitItems(kLog, "", 9, [&](const ItemVersion& version) {
+  Status status = store.VisitItems(kLog, {}, [&](const ItemVersion& version) {
     EXPECT_TRUE(store.Read(kLog, version.index, version.index, 1).ok());
-    return ++visits < 2;
+    return ++visits < 2 ? Visit::kNext : Visit::kStop;
   });
   EXPECT_TRUE(status.ok());
   EXPECT_EQ(visits, 2);

@@ -93,10 +93,13 @@ std::string Answers(const Store& store, const std::string& log,
   }
   for (const std::string& package : packages) {
     const uint64_t as_of = (*random)() % 3 == 0 ? from : UINT64_MAX;
-    out += Show(store.VisitItems(log, package, as_of, [&out](const ItemVersion& v) {
+    const std::string item_prefix = std::string("abx").substr((*random)() % 4, 1);
+    const ItemRange range{.package = package, .item_prefix = item_prefix, .as_of = as_of};
+    const auto next = static_cast<Visit>((*random)() % 3);
+    out += Show(store.VisitItems(log, range, [&out, next](const ItemVersion& v) {
       out += ToHex(v.package) + "/" + ToHex(v.item) + "@" + std::to_string(v.index) + " " +
              ToHex(v.payload_sha256).substr(0, 6) + v.title + v.value + ";";
-      return true;
+      return next;
     }));
   }
   for (uint64_t position = 0; position < 60; ++position) {

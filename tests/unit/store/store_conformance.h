@@ -202,6 +202,36 @@ TYPED_TEST_P(StoreConformance, ItemsAreInOrderAsOfAnyIndex) {
   EXPECT_THAT(Items(this->store(), "tebo", "", 0), IsEmpty());
 }
 
+TYPED_TEST_P(StoreConformance, AVisitPassesOverWhatIsNotWanted) {
+  TestLog log("tebo");
+  std::vector<Record> records;
+  // More versions than are worth stepping over.
+  for (int version = 1; version <= 20; ++version) {
+    for (const char* package : {"-", "a"}) {
+      for (const char* item : {"row/1", "row/2", "table/1"}) {
+        records.push_back(Put(package, item, std::to_string(version)));
+      }
+    }
+  }
+  ASSERT_OK(this->Write(log.Append(records)));
+  const auto items = [&](const ItemRange& range, Visit next) {
+    return Items(this->store(), "tebo", range, next);
+  };
+  EXPECT_THAT(items({}, Visit::kNextItem),
+              ElementsAre("-/row/1@115", "-/row/2@116", "-/table/1@117", "a/row/1@118",
+                          "a/row/2@119", "a/table/1@120"));
+  EXPECT_THAT(items({}, Visit::kNextPackage), ElementsAre("-/row/1@115", "a/row/1@118"));
+  EXPECT_THAT(items({}, Visit::kStop), ElementsAre("-/row/1@115"));
+  ItemRange tables{.package = {}, .item_prefix = "table/"};
+  EXPECT_THAT(items(tables, Visit::kNextItem), ElementsAre("-/table/1@117", "a/table/1@120"));
+  tables.as_of = 11;
+  EXPECT_THAT(items(tables, Visit::kNext),
+              ElementsAre("-/table/1@9", "-/table/1@3", "a/table/1@6"));
+  EXPECT_THAT(items({.package = "a", .item_prefix = "row/2"}, Visit::kNextItem),
+              ElementsAre("a/row/2@119"));
+  EXPECT_THAT(items({.package = "a", .item_prefix = "row/3"}, Visit::kNext), IsEmpty());
+}
+
 TYPED_TEST_P(StoreConformance, AnItemVersionTellsAllButThePayload) {
   TestLog log("tebo");
   Record record = Put("tender/1", "row", "abc");
@@ -211,7 +241,8 @@ TYPED_TEST_P(StoreConformance, AnItemVersionTellsAllButThePayload) {
   ASSERT_OK(this->Write(log.Append({record, Put("tender/1", "zzz")})));
   this->Reopen();
   size_t visits = 0;
-  ASSERT_OK(this->store().VisitItems("tebo", "tender/1", UINT64_MAX, [&](const ItemVersion& v) {
+  const ItemRange range{.package = "tender/1"};
+  ASSERT_OK(this->store().VisitItems("tebo", range, [&](const ItemVersion& v) {
     EXPECT_EQ(v.package, "tender/1");
     EXPECT_EQ(v.item, "row");
     EXPECT_EQ(v.index, 1u);
@@ -222,7 +253,7 @@ TYPED_TEST_P(StoreConformance, AnItemVersionTellsAllButThePayload) {
     EXPECT_EQ(v.title, record.title);
     EXPECT_EQ(v.value, record.value);
     ++visits;
-    return false;  // and is asked no more
+    return Visit::kStop;
   }));
   EXPECT_EQ(visits, 1u);
 }
@@ -402,8 +433,9 @@ REGISTER_TYPED_TEST_SUITE_P(StoreConformance, AnUnknownLogIsEmpty, ReadsWhatWasA
                             AReadStopsAfterBytesMaxButGivesAtLeastOne,
                             TreeNodesAreThoseOfTheNaiveTree, LogsDoNotMix,
                             OneWriteMayHoldManyPartsOfALog, ItemsAreInOrderAsOfAnyIndex,
-                            AnItemVersionTellsAllButThePayload, PositionsTellWhatASourceAppended,
-                            RecoversHardStateAndReigns, LastBatchEndOfALogThatEndsNone,
+                            AVisitPassesOverWhatIsNotWanted, AnItemVersionTellsAllButThePayload,
+                            PositionsTellWhatASourceAppended, RecoversHardStateAndReigns,
+                            LastBatchEndOfALogThatEndsNone,
                             TruncationRewindsEverythingAndKeepsItInQuarantine,
                             AppendsAgainAfterTruncation, WhatWasWrittenSurvivesACrash,
                             AGapIsABrokenInvariant);

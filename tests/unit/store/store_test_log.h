@@ -147,16 +147,20 @@ inline LogWrite HardWrite(std::string log, HardState hard) {
 
 // Items as "package/item@index", zero bytes shown as '0'.
 inline std::vector<std::string> Items(const Store& store, const std::string& log,
-                                      const std::string& package, uint64_t as_of = UINT64_MAX) {
+                                      const ItemRange& range, Visit next = Visit::kNext) {
   std::vector<std::string> out;
-  const Status status = store.VisitItems(log, package, as_of, [&out](const ItemVersion& version) {
+  const Status status = store.VisitItems(log, range, [&](const ItemVersion& version) {
     std::string text = version.package + "/" + version.item;
     std::replace(text.begin(), text.end(), '\0', '0');
     out.push_back(text + "@" + std::to_string(version.index));
-    return true;
+    return next;
   });
   EXPECT_TRUE(status.ok()) << status.ToString();
   return out;
+}
+inline std::vector<std::string> Items(const Store& store, const std::string& log,
+                                      const std::string& package, uint64_t as_of = UINT64_MAX) {
+  return Items(store, log, ItemRange{.package = package, .item_prefix = {}, .as_of = as_of});
 }
 
 }  // namespace kembar
