@@ -170,19 +170,6 @@ Result<std::string> ReadFile(const std::string& file) {
   return text;
 }
 
-// Without a password in either of libpq's notations.
-std::string SafeDsn(const std::string& dsn) {
-  std::string safe = dsn;
-  if (const size_t scheme = safe.find("://"); scheme != std::string::npos) {
-    const size_t at = safe.find('@', scheme);
-    const size_t colon = safe.find(':', scheme + 3);
-    if (at != std::string::npos && colon < at) safe.replace(colon, at - colon, ":…");
-  }
-  const size_t password = safe.find("password");
-  if (password != std::string::npos) safe.replace(password, std::string::npos, "password=…");
-  return safe;
-}
-
 std::string ListText(const std::vector<std::string>& values) {
   std::string text = "[";
   for (const std::string& value : values) text += (text.size() > 1 ? ", " : "") + Quoted(value);
@@ -207,7 +194,7 @@ Result<AgentConfig> ParseConfig(std::string_view text, const std::string& file) 
   }
   AgentConfig config;
   config.file = file;
-  const std::vector<std::string_view> sections = {"agent", "postgres", "documents"};
+  const std::vector<std::string_view> sections = {"agent", "postgres", "documents", "sink"};
   for (auto&& [key, node] : root) {
     const std::string where =
         file + ":" + std::to_string(key.source().begin.line) + ": " + std::string(key.str());
@@ -230,9 +217,12 @@ Result<AgentConfig> ParseConfig(std::string_view text, const std::string& file) 
     ASSIGN_OR_RETURN(config.documents, ReadDocuments(section("documents")));
     config.documents->mapping_file = Resolve(config.documents->mapping_file, config.file);
   }
-  if (!config.postgres && !config.documents) {
-    return Status(Code::kInvalid, file + ": names nothing to capture",
-                  "write a section [postgres] or [documents]");
+  if (root.contains("sink")) {
+    ASSIGN_OR_RETURN(config.sink, ReadSink(section("sink")));
+  }
+  if (!config.postgres && !config.documents && !config.sink) {
+    return Status(Code::kInvalid, file + ": names nothing to capture and nothing to fill",
+                  "write a section [postgres], [documents] or [sink]");
   }
   return config;
 }
@@ -261,6 +251,7 @@ std::string EffectiveConfig(const AgentConfig& c) {
       << "\nlog = " << Quoted(c.log) << "\nhttp = " << Quoted(c.http)
       << "\nlog_level = " << Quoted(c.log_level) << "\n";
   if (c.documents) out << DocumentsText(*c.documents);
+  if (c.sink) out << SinkText(*c.sink);
   if (!c.postgres) return out.str();
   const PostgresConfig& p = *c.postgres;
   out << "\n[postgres]\nname = " << Quoted(p.name) << "\ndsn = " << Quoted(SafeDsn(p.dsn))

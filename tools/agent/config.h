@@ -15,6 +15,7 @@
 
 #include "replicator/base/status.h"
 #include "tools/agent/config_documents.h"
+#include "tools/agent/config_sink.h"
 #include "tools/capture/mapping.h"
 
 namespace kembar::agent {
@@ -59,6 +60,7 @@ struct AgentConfig {
 
   std::optional<PostgresConfig> postgres;
   std::optional<DocumentsConfig> documents;
+  std::optional<SinkConfig> sink;
 };
 
 // `text` is the content of `file`; relative paths in it are relative to its directory. The mapping

@@ -150,4 +150,16 @@ Status ConfigSection::Finish() {
   return error_;
 }
 
+std::string SafeDsn(const std::string& dsn) {
+  std::string safe = dsn;
+  if (const size_t scheme = safe.find("://"); scheme != std::string::npos) {
+    const size_t at = safe.find('@', scheme);
+    const size_t colon = safe.find(':', scheme + 3);
+    if (at != std::string::npos && colon < at) safe.replace(colon, at - colon, ":…");
+  }
+  const size_t password = safe.find("password");
+  if (password != std::string::npos) safe.replace(password, std::string::npos, "password=…");
+  return safe;
+}
+
 }  // namespace kembar::agent

@@ -53,4 +53,7 @@ class ConfigSection {
   Status error_;
 };
 
+// To be shown: without a password in either of libpq's notations.
+std::string SafeDsn(const std::string& dsn);
+
 }  // namespace kembar::agent

@@ -10,6 +10,7 @@
 
 #include "replicator/base/config_text.h"
 #include "tools/agent/documents_thread.h"
+#include "tools/agent/sink_thread.h"
 
 namespace kembar::agent {
 namespace {
@@ -18,39 +19,50 @@ constexpr size_t kThreads = 2;
 constexpr time_t kSocketSeconds = 5;  // for a request to arrive, and for an answer to leave
 constexpr size_t kRequestBytesMax = size_t{64} << 10;
 
-void AddSource(const std::string& source, const std::string& state,
+// `what`: "source postgres/epns_prod".
+void AddHealth(const std::string& what, const std::string& state,
                const std::vector<AgentAlarm>& alarms, std::string* text, bool* critical) {
   *critical = *critical || (!alarms.empty() && alarms.front().critical);
-  *text += "source " + source + ": " + state + "\n";
+  *text += what + ": " + state + "\n";
   for (const AgentAlarm& alarm : alarms) {
     *text += (alarm.critical ? "critical: " : "warning: ") + alarm.text + "\n";
   }
 }
 
-void Route(httplib::Server* server, const std::string& agent, const StatsBoard* board,
-           const DocumentsThread* documents) {
-  server->Get("/healthz", [board, documents](const httplib::Request&, httplib::Response& response) {
-    std::string text;
+std::string Health(const HttpServer::Parts& parts, bool* critical) {
+  std::string text;
+  if (parts.board != nullptr) {
+    const SourceStats stats = parts.board->Read();
+    AddHealth("source " + stats.source, SourceStateName(stats.state), Alarms(stats, WallUs()),
+              &text, critical);
+  }
+  if (parts.documents != nullptr) {
+    const documents::SourceStatus status = parts.documents->status();
+    AddHealth("source " + status.source, status.state, parts.documents->AlarmsNow(), &text,
+              critical);
+  }
+  if (parts.sink != nullptr) {
+    const restore::SinkStatus status = parts.sink->status();
+    AddHealth("sink " + (status.source.empty() ? "postgres" : status.source),
+              SinkStateName(status.state), parts.sink->AlarmsNow(), &text, critical);
+  }
+  return text;
+}
+
+void Route(httplib::Server* server, const std::string& agent, const HttpServer::Parts& parts) {
+  server->Get("/healthz", [parts](const httplib::Request&, httplib::Response& response) {
     bool critical = false;
-    if (board != nullptr) {
-      const SourceStats stats = board->Read();
-      AddSource(stats.source, SourceStateName(stats.state), Alarms(stats, WallUs()), &text,
-                &critical);
-    }
-    if (documents != nullptr) {
-      const documents::SourceStatus status = documents->status();
-      AddSource(status.source, status.state, documents->AlarmsNow(), &text, &critical);
-    }
+    const std::string text = Health(parts, &critical);
     response.status = critical ? 503 : 200;
     response.set_content((critical ? "" : "ok\n") + text, "text/plain; charset=utf-8");
   });
-  server->Get("/metrics",
-              [agent, board, documents](const httplib::Request&, httplib::Response& response) {
-                std::string text;
-                if (board != nullptr) text += RenderMetrics(agent, board->Read(), WallUs());
-                if (documents != nullptr) text += documents->MetricsNow();
-                response.set_content(text, "text/plain; version=0.0.4; charset=utf-8");
-              });
+  server->Get("/metrics", [agent, parts](const httplib::Request&, httplib::Response& response) {
+    std::string text;
+    if (parts.board != nullptr) text += RenderMetrics(agent, parts.board->Read(), WallUs());
+    if (parts.documents != nullptr) text += parts.documents->MetricsNow();
+    if (parts.sink != nullptr) text += parts.sink->MetricsNow();
+    response.set_content(text, "text/plain; version=0.0.4; charset=utf-8");
+  });
   server->set_error_handler([](const httplib::Request& request, httplib::Response& response) {
     if (!response.body.empty()) return;
     response.set_content(std::to_string(response.status) + ": nothing at " + request.path +
@@ -91,12 +103,11 @@ HttpServer::HttpServer(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 
 Result<std::unique_ptr<HttpServer>> HttpServer::Start(const std::string& listen,
                                                       const std::string& agent,
-                                                      const StatsBoard* board,
-                                                      const DocumentsThread* documents) {
+                                                      const Parts& parts) {
   ASSIGN_OR_RETURN(const HostPort where, ParseHostPort(listen));
   auto impl = std::make_unique<Impl>();
   Tune(&impl->server, &impl->running);
-  Route(&impl->server, agent, board, documents);
+  Route(&impl->server, agent, parts);
   errno = 0;
   int port = where.port;
   if (port == 0) {

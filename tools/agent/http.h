@@ -12,15 +12,19 @@
 namespace kembar::agent {
 
 class DocumentsThread;
+class SinkThread;
 
 class HttpServer {
  public:
-  // Listens on HOST:PORT (port 0: any that is free). `board` and `documents` outlive the server;
-  // null: there is no such source.
+  // Who tells of itself; null: there is no such source or sink. They outlive the server.
+  struct Parts {
+    const StatsBoard* board = nullptr;
+    const DocumentsThread* documents = nullptr;
+    const SinkThread* sink = nullptr;
+  };
+  // Listens on HOST:PORT (port 0: any that is free).
   static Result<std::unique_ptr<HttpServer>> Start(const std::string& listen,
-                                                   const std::string& agent,
-                                                   const StatsBoard* board,
-                                                   const DocumentsThread* documents = nullptr);
+                                                   const std::string& agent, const Parts& parts);
   ~HttpServer();  // answers what has been asked, then closes
   const std::string& address() const;
 

@@ -1,4 +1,5 @@
-// main.cc — kembar-agent: reads its options and configuration, captures until it is told to stop.
+// main.cc — kembar-agent: reads its options and configuration, captures, and fills a standby, until
+// it is told to stop.
 //
 // Exit status: 0 stopped as told; 1 could not start, or can't go on; 2 misused.
 #include <grpc/support/log.h>
@@ -17,6 +18,7 @@
 #include "tools/agent/documents_thread.h"
 #include "tools/agent/http.h"
 #include "tools/agent/postgres/source.h"
+#include "tools/agent/sink_thread.h"
 #include "tools/agent/stats.h"
 #include "tools/agent/wakeup.h"
 
@@ -28,7 +30,7 @@ constexpr int kExitMisused = 2;
 
 constexpr char kHelp[] =
     R"(kembar-agent: captures what a PostgreSQL database commits, and a directory of
-documents, into a Kembar log.
+documents, into a Kembar log; keeps a warm standby database filled from one.
 
 Usage: kembar-agent --config FILE [--check] [--accept-new-database]
 
@@ -124,13 +126,49 @@ void SignalsMain(Wakeup* wakeup) {
 std::string SourcesText(const AgentConfig& config) {
   std::string text = config.postgres ? config.postgres->Source() : "";
   if (config.documents) text += (text.empty() ? "" : ",") + config.documents->options.Source();
-  return text;
+  return text.empty() ? "-" : text;
 }
 
-// Until the program is told to stop.
-Status WaitForStop(Wakeup* wakeup) {
+// Until the program is told to stop, or the sink, with nothing beside it, can't go on.
+Status WaitForStop(const SinkThread* sink, Wakeup* wakeup) {
   constexpr int kTurnMs = 60'000;
   while (!wakeup->stopping()) wakeup->Wait(kTurnMs);
+  if (sink == nullptr) return Status::Ok();
+  const restore::SinkStatus status = sink->status();
+  if (status.state != restore::SinkState::kStopped) return Status::Ok();
+  return Status(Code::kInternal, "sink: " + status.error);
+}
+
+std::unique_ptr<SinkThread> StartSink(const AgentConfig& config, Wakeup* wakeup) {
+  if (!config.sink) return nullptr;
+  // Beside a source its end is an alarm, and the source goes on.
+  const bool alone = !config.postgres && !config.documents;
+  return SinkThread::Start(config, [alone, wakeup] {
+    if (alone) wakeup->Stop();
+  });
+}
+
+// Everything that runs, in an order in which it can end.
+struct Running {
+  StatsBoard board;
+  Wakeup wakeup;
+  std::unique_ptr<DocumentsThread> documents;
+  std::unique_ptr<SinkThread> sink;
+  std::unique_ptr<HttpServer> http;
+};
+
+Status Start(const AgentConfig& config, Running* running) {
+  if (config.documents) {
+    ASSIGN_OR_RETURN(running->documents, DocumentsThread::Start(config));
+  }
+  running->sink = StartSink(config, &running->wakeup);
+  if (!config.http.empty()) {
+    ASSIGN_OR_RETURN(running->http,
+                     HttpServer::Start(config.http, config.name,
+                                       {.board = config.postgres ? &running->board : nullptr,
+                                        .documents = running->documents.get(),
+                                        .sink = running->sink.get()}));
+  }
   return Status::Ok();
 }
 
@@ -140,27 +178,18 @@ int RunAgent(const AgentConfig& config, bool accept_new_database) {
   pthread_sigmask(SIG_BLOCK, &signals, nullptr);
   std::signal(SIGPIPE, SIG_IGN);
   StartLogging(config.log_level);
-  StatsBoard board;
-  Wakeup wakeup;
-  std::unique_ptr<DocumentsThread> documents;
-  if (config.documents) {
-    auto started = DocumentsThread::Start(config);
-    if (!started.ok()) return Fail(started.status().ToString(), kExitFailed);
-    documents = *std::move(started);
+  Running running;
+  if (Status started = Start(config, &running); !started.ok()) {
+    return Fail(started.ToString(), kExitFailed);
   }
-  std::unique_ptr<HttpServer> http;
-  if (!config.http.empty()) {
-    auto started = HttpServer::Start(config.http, config.name, config.postgres ? &board : nullptr,
-                                     documents.get());
-    if (!started.ok()) return Fail(started.status().ToString(), kExitFailed);
-    http = *std::move(started);
-  }
-  spdlog::info("starting version={} agent={} source={} http={}", KEMBAR_VERSION, config.name,
-               SourcesText(config), http ? http->address() : "-");
-  std::thread signals_thread(SignalsMain, &wakeup);
+  Wakeup* const wakeup = &running.wakeup;
+  spdlog::info("starting version={} agent={} source={} sink={} http={}", KEMBAR_VERSION,
+               config.name, SourcesText(config), config.sink ? "postgres" : "-",
+               running.http ? running.http->address() : "-");
+  std::thread signals_thread(SignalsMain, wakeup);
   const Status status = config.postgres
-                            ? RunPostgresSource(config, accept_new_database, &board, &wakeup)
-                            : WaitForStop(&wakeup);
+                            ? RunPostgresSource(config, accept_new_database, &running.board, wakeup)
+                            : WaitForStop(running.sink.get(), wakeup);
   pthread_kill(signals_thread.native_handle(), SIGUSR2);
   signals_thread.join();
   if (!status.ok()) return Fail(status.ToString(), kExitFailed);

@@ -6,41 +6,13 @@
 #include <limits>
 #include <utility>
 
-#include <prometheus/text_serializer.h>
+#include "tools/agent/metrics_page.h"
 
 namespace kembar::agent {
 namespace {
 
-using Labels = std::vector<std::pair<std::string, std::string>>;
-using prometheus::MetricType;
-
 constexpr int64_t kSecondUs = 1'000'000;
 constexpr int64_t kAuditGraceS = 3'600;
-
-// Gathers samples into families; a family is named once and keeps the order of first use.
-class Page {
- public:
-  void Gauge(const char* name, const char* help, double value, const Labels& labels = {}) {
-    Sample(name, help, MetricType::Gauge, labels).gauge.value = value;
-  }
-  void Counter(const char* name, const char* help, uint64_t value, const Labels& labels = {}) {
-    Sample(name, help, MetricType::Counter, labels).counter.value = static_cast<double>(value);
-  }
-  std::string Text() const { return prometheus::TextSerializer().Serialize(families_); }
-
- private:
-  prometheus::ClientMetric& Sample(const char* name, const char* help, MetricType type,
-                                   const Labels& labels) {
-    auto at = std::find_if(families_.begin(), families_.end(),
-                           [name](const auto& family) { return family.name == name; });
-    if (at == families_.end()) at = families_.insert(at, {name, help, type, {}});
-    prometheus::ClientMetric& sample = at->metric.emplace_back();
-    for (const auto& [key, value] : labels) sample.label.push_back({key, value});
-    return sample;
-  }
-
-  std::vector<prometheus::MetricFamily> families_;
-};
 
 // Unset does not mean OK: what never was is infinitely old.
 double AgeSeconds(int64_t then_us, int64_t now_us) {
@@ -50,7 +22,7 @@ double AgeSeconds(int64_t then_us, int64_t now_us) {
 
 std::string Whole(double seconds) { return std::to_string(static_cast<int64_t>(seconds)) + " s"; }
 
-void AddLevels(const SourceStats& s, int64_t now_us, Page* page) {
+void AddLevels(const SourceStats& s, int64_t now_us, MetricsPage* page) {
   page->Gauge("kembar_agent_retained_wal_bytes",
               "WAL that the server keeps for the slot; as of the last answer of the server.",
               static_cast<double>(s.retained_wal_bytes), {{"source", s.source}});
@@ -79,7 +51,7 @@ void AddLevels(const SourceStats& s, int64_t now_us, Page* page) {
               static_cast<double>(s.audit_differences), {{"source", s.source}});
 }
 
-void AddCounters(const SourceStats& s, Page* page) {
+void AddCounters(const SourceStats& s, MetricsPage* page) {
   const auto counter = [&](const char* name, const char* help, uint64_t value) {
     page->Counter(name, help, value, {{"source", s.source}});
   };
@@ -168,7 +140,7 @@ std::vector<AgentAlarm> Alarms(const SourceStats& s, int64_t now_us) {
 }
 
 std::string RenderMetrics(const std::string& agent, const SourceStats& s, int64_t now_us) {
-  Page page;
+  MetricsPage page;
   page.Gauge("kembar_agent_build_info", "Program version; always 1.", 1,
              {{"version", KEMBAR_VERSION}, {"agent", agent}});
   for (const SourceState state :

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <utility>
 
 #include "tools/postgres/catalog.h"
 #include "tools/restore/sql.h"
@@ -11,6 +12,7 @@ namespace kembar::restore {
 namespace {
 
 constexpr uint64_t kLargeObjectPartBytes = uint64_t{1} << 20;
+constexpr size_t kQueuedBytesMax = size_t{256} << 10;
 
 bool Contains(const std::vector<std::string>& texts, const std::string& text) {
   return std::find(texts.begin(), texts.end(), text) != texts.end();
@@ -22,6 +24,32 @@ int HexDigit(char c) {
 }
 
 }  // namespace
+
+std::string WithLiterals(const std::string& sql, const std::vector<std::string>& literals) {
+  std::string out;
+  char quote = 0;
+  for (size_t i = 0; i < sql.size(); ++i) {
+    if (quote != 0 || sql[i] == '"' || sql[i] == '\'') {
+      if (quote == 0) {
+        quote = sql[i];
+      } else if (sql[i] == quote) {
+        quote = 0;  // a doubled quote ends it and begins it again
+      }
+      out += sql[i];
+      continue;
+    }
+    size_t number = 0;
+    const char* const end = sql.data() + sql.size();
+    const auto read = std::from_chars(sql.data() + i + 1, end, number);
+    if (sql[i] != '$' || read.ec != std::errc() || number == 0 || number > literals.size()) {
+      out += sql[i];
+      continue;
+    }
+    out += literals[number - 1];
+    i = static_cast<size_t>(read.ptr - sql.data()) - 1;
+  }
+  return out;
+}
 
 std::optional<std::vector<std::string>> DecodeKey(std::string_view key) {
   if (key.starts_with("~")) return std::nullopt;
@@ -63,6 +91,21 @@ Result<SinkApplier> SinkApplier::Load(postgres::Connection* connection, LogReade
     if (at != applier.targets_.end()) at->second.always.push_back(row[2].value_or(""));
   }
   return applier;
+}
+
+Status SinkApplier::Queue(const std::string& sql,
+                          const std::vector<capture::ValueView>& parameters) {
+  std::vector<std::string> literals;
+  for (const capture::ValueView& value : parameters) {
+    literals.push_back(value ? connection_->QuoteLiteral(*value) : "NULL");
+  }
+  queued_ += WithLiterals(sql, literals) + ";\n";
+  return queued_.size() < kQueuedBytesMax ? Status::Ok() : Flush();
+}
+
+Status SinkApplier::Flush() {
+  if (queued_.empty()) return {};
+  return connection_->Execute(std::exchange(queued_, {}));
 }
 
 Result<bool> SinkApplier::Apply(const v1::Record& record) {
@@ -124,9 +167,9 @@ Result<bool> SinkApplier::PutRow(const std::string& payload, const capture::Tabl
   const std::string name = QuoteTable(*connection_, table);
   if (!plain && !target.key.empty()) {
     ASSIGN_OR_RETURN(const std::vector<std::string> key, KeyOf(row, target.key));
-    RETURN_IF_ERROR(connection_->Execute(
-        "DELETE FROM ONLY " + name + " WHERE " + WhereKey(*connection_, target.key),
-        std::vector<capture::ValueView>(key.begin(), key.end())));
+    RETURN_IF_ERROR(
+        Queue("DELETE FROM ONLY " + name + " WHERE " + WhereKey(*connection_, target.key),
+              std::vector<capture::ValueView>(key.begin(), key.end())));
   }
   std::string sql = "INSERT INTO " + name;
   sql += row.columns.empty() ? " DEFAULT VALUES"
@@ -136,8 +179,8 @@ Result<bool> SinkApplier::PutRow(const std::string& payload, const capture::Tabl
     sql += " ON CONFLICT (" + QuoteColumns(*connection_, target.key) + ") DO " +
            (set.empty() ? "NOTHING" : "UPDATE SET " + set);
   }
-  RETURN_IF_ERROR(connection_->Execute(
-      sql, std::vector<capture::ValueView>(row.values.begin(), row.values.end())));
+  RETURN_IF_ERROR(
+      Queue(sql, std::vector<capture::ValueView>(row.values.begin(), row.values.end())));
   return false;
 }
 
@@ -157,9 +200,9 @@ Status SinkApplier::DeleteRow(const v1::Record& record, const capture::ItemName&
     if (target.key.empty()) return DeleteEqual(name.table, row);
     ASSIGN_OR_RETURN(key, KeyOf(row, target.key));
   }
-  return connection_->Execute("DELETE FROM ONLY " + QuoteTable(*connection_, name.table) +
-                                  " WHERE " + WhereKey(*connection_, target.key),
-                              std::vector<capture::ValueView>(key->begin(), key->end()));
+  return Queue("DELETE FROM ONLY " + QuoteTable(*connection_, name.table) + " WHERE " +
+                   WhereKey(*connection_, target.key),
+               std::vector<capture::ValueView>(key->begin(), key->end()));
 }
 
 // One of the rows that equal this one. format('%s') gives the text form, also of types that know no
@@ -178,17 +221,17 @@ Status SinkApplier::DeleteEqual(const capture::TableName& table, const capture::
     where += " AND format('%s', " + column + ") = $" + std::to_string(parameters.size());
   }
   const std::string name = QuoteTable(*connection_, table);
-  return connection_->Execute("DELETE FROM ONLY " + name + " WHERE ctid = (SELECT ctid FROM ONLY " +
-                                  name + " WHERE " + where + " LIMIT 1)",
-                              parameters);
+  return Queue("DELETE FROM ONLY " + name + " WHERE ctid = (SELECT ctid FROM ONLY " + name +
+                   " WHERE " + where + " LIMIT 1)",
+               parameters);
 }
 
 Status SinkApplier::PutSequence(const std::string& payload, const capture::TableName& sequence) {
   ASSIGN_OR_RETURN(const capture::SequenceState state, capture::DecodeSequence(payload));
   const std::string name = QuoteTable(*connection_, sequence);
-  const capture::ValueView parameters[] = {name, state.last_value,
-                                           state.is_called ? "true" : "false"};
-  return connection_->Execute(
+  const std::vector<capture::ValueView> parameters = {name, state.last_value,
+                                                      state.is_called ? "true" : "false"};
+  return Queue(
       "SELECT setval(to_regclass($1), $2::bigint, $3::boolean)"
       " WHERE to_regclass($1) IS NOT NULL",
       parameters);
@@ -200,25 +243,25 @@ Status SinkApplier::ApplyLargeObject(const v1::Record& record, const std::string
   uint64_t part = 0;
   std::from_chars(key.data() + oid.size() + 1, key.data() + key.size(), part);
   const bool put = record.kind() == v1::RECORD_KIND_PUT;
-  const capture::ValueView just_oid[] = {oid};
+  const std::vector<capture::ValueView> just_oid = {oid};
   if (!put && part == 0) {
-    return connection_->Execute(
-        "SELECT lo_unlink(oid) FROM pg_largeobject_metadata WHERE oid = $1::oid", just_oid);
+    return Queue("SELECT lo_unlink(oid) FROM pg_largeobject_metadata WHERE oid = $1::oid",
+                 just_oid);
   }
   const std::string offset = std::to_string(part * kLargeObjectPartBytes);
   const std::string size = std::to_string(part * kLargeObjectPartBytes + record.payload().size());
   if (put) {
     RETURN_IF_ERROR(
-        connection_->Execute("SELECT lo_create($1::oid) WHERE NOT EXISTS"
-                             " (SELECT 1 FROM pg_largeobject_metadata WHERE oid = $1::oid)",
-                             just_oid));
+        Queue("SELECT lo_create($1::oid) WHERE NOT EXISTS"
+              " (SELECT 1 FROM pg_largeobject_metadata WHERE oid = $1::oid)",
+              just_oid));
     const std::string text = ByteaText(record.payload());
-    const capture::ValueView write[] = {oid, offset, text};
-    RETURN_IF_ERROR(connection_->Execute("SELECT lo_put($1::oid, $2::bigint, $3::bytea)", write));
+    const std::vector<capture::ValueView> write = {oid, offset, text};
+    RETURN_IF_ERROR(Queue("SELECT lo_put($1::oid, $2::bigint, $3::bytea)", write));
     if (record.payload().size() == kLargeObjectPartBytes) return {};
   }
-  const capture::ValueView cut[] = {oid, put ? size : offset};
-  return connection_->Execute(
+  const std::vector<capture::ValueView> cut = {oid, put ? size : offset};
+  return Queue(
       // Only ever shorter: a part that goes may stand behind one that was cut already.
       "SELECT lo_close(fd) FROM (SELECT fd, CASE WHEN lo_lseek64(fd, 0, 2) > $2::bigint"
       " THEN lo_truncate64(fd, $2::bigint) END FROM (SELECT lo_open(oid, 131072) AS fd"

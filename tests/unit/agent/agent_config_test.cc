@@ -50,6 +50,40 @@ TEST(AgentConfig, ErrorsNameTheLineAndTheKey) {
   EXPECT_NE(Error("[agent\n").find("a.toml:1: not TOML"), std::string::npos);
 }
 
+constexpr char kSink[] =
+    "[agent]\nname = \"siaga\"\nnodes = [\"127.0.0.1:7401\"]\n"
+    "[sink]\ndsn = \"host=/tmp password=secret dbname=x\"\n";
+
+TEST(AgentConfig, SinkAlone) {
+  const Result<AgentConfig> config = ParseConfig(kSink, "a.toml");
+  ASSERT_TRUE(config.ok()) << config.status().ToString();
+  EXPECT_FALSE(config->postgres || config->documents);
+  ASSERT_TRUE(config->sink);
+  EXPECT_EQ(config->sink->source, "");
+  EXPECT_EQ(config->sink->at, "");
+  EXPECT_EQ(config->sink->lag_critical_s, 300);
+  const std::string printed = EffectiveConfig(*config);
+  EXPECT_EQ(printed.find("secret"), std::string::npos);
+  const Result<AgentConfig> again = ParseConfig(printed, "b.toml");
+  ASSERT_TRUE(again.ok()) << again.status().ToString();
+  EXPECT_EQ(EffectiveConfig(*again), printed);
+  EXPECT_TRUE(ParseConfig(std::string(kSmall) + "[sink]\ndsn = \"dbname=y\"\n", "a.toml").ok());
+}
+
+TEST(AgentConfig, ErrorsOfTheSink) {
+  EXPECT_EQ(Error(std::string(kSink) + "sourc = \"x\"\n"),
+            "a.toml:6: sink.sourc: unknown key (hint: did you mean source?)");
+  EXPECT_NE(Error(std::string(kSink) + "source = \"epns\"\n").find("a.toml:6: sink.source"),
+            std::string::npos);
+  EXPECT_NE(Error(std::string(kSink) + "lag_critical_s = 5\n").find("is less than lag_warn_s"),
+            std::string::npos);
+  EXPECT_NE(
+      Error("[agent]\nname = \"a\"\nnodes = [\"h:1\"]\n[sink]\n").find("sink.dsn: is missing"),
+      std::string::npos);
+  EXPECT_NE(Error("[agent]\nname = \"a\"\nnodes = [\"h:1\"]\n").find("nothing to fill"),
+            std::string::npos);
+}
+
 TEST(AgentConfig, PatternsTakeInAndOut) {
   PostgresConfig config;
   config.include = {"public.*", "ekontrak.kontrak"};

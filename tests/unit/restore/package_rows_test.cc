@@ -4,6 +4,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <cmath>
+
 #include "tests/unit/restore/fake_log.h"
 #include "tools/restore/sink.h"
 #include "tools/restore/sink_apply.h"
@@ -92,14 +94,24 @@ TEST(DecodeKeyTest, UndoesTheItemsName) {
   EXPECT_FALSE(DecodeKey("%zz"));
 }
 
+TEST(WithLiteralsTest, OutsideOfQuotesOnly) {
+  EXPECT_EQ(WithLiterals("INSERT INTO \"a$1\" VALUES ($1, $2::int, $11)", {"'x$2'", "NULL"}),
+            "INSERT INTO \"a$1\" VALUES ('x$2', NULL::int, $11)");
+  EXPECT_EQ(WithLiterals("format('%s''$1', \"q\"\"$1\") = $1", {"'y'"}),
+            "format('%s''$1', \"q\"\"$1\") = 'y'");
+  EXPECT_EQ(WithLiterals("$", {"1"}), "$");
+}
+
 TEST(SinkStatusTest, SilenceIsNoLagOfZero) {
   SinkStatus status{.applied_index = 9, .applied_time_us = 1'000'000, .newest_index = 9};
-  status.asked_us = 100'000'000;
+  status.level_us = 100'000'000;
   EXPECT_EQ(status.LagSeconds(100'000'000), 0);
   EXPECT_EQ(status.LagSeconds(160'000'000), 60);
   status.newest_index = 12;
-  EXPECT_EQ(status.LagSeconds(101'000'000), 100);
-  EXPECT_EQ(SinkStatus().LagSeconds(5'000'000), 5);
+  status.applied_time_us = 150'000'000;
+  EXPECT_EQ(status.LagSeconds(160'000'000), 10);
+  EXPECT_EQ(status.LagSeconds(140'000'000), 0) << "the source's clock is ahead";
+  EXPECT_TRUE(std::isinf(SinkStatus().LagSeconds(5'000'000)));
 }
 
 }  // namespace

@@ -97,8 +97,8 @@ std::string PendingItem(const std::string& source);
 std::string EncodePending(const std::set<TableName>& tables);
 std::optional<std::set<TableName>> DecodePending(std::string_view payload);
 
-// "storage/SOURCE": JSON list of tables, each with its storage. Total, as above: empty then, so that
-// every table counts as changed.
+// "storage/SOURCE": JSON list of tables, each with its storage. Total, as above; then it is empty,
+// and every table counts as changed.
 std::string StorageItem(const std::string& source);
 std::string EncodeStorage(const std::map<TableName, std::string>& storage);
 std::map<TableName, std::string> DecodeStorage(std::string_view payload);

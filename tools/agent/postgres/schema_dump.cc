@@ -1,7 +1,10 @@
 // schema_dump.cc — see schema_dump.h.
 #include "tools/agent/postgres/schema_dump.h"
 
+#include <memory>
+
 #include "tools/postgres/catalog.h"
+#include "tools/postgres/connection.h"
 
 namespace kembar::agent {
 
@@ -15,14 +18,27 @@ SchemaDump::SchemaDump(std::string dsn, std::string snapshot, Wakeup* wakeup)
 
 SchemaDump::~SchemaDump() { thread_.join(); }
 
+// Both parts are of one moment: a constraint of a table that the other part does not have could
+// never be restored.
+Result<SchemaTexts> SchemaDump::Dump() {
+  std::unique_ptr<postgres::Connection> own;
+  std::string snapshot = snapshot_;
+  if (snapshot.empty()) {
+    ASSIGN_OR_RETURN(
+        own, postgres::Connection::Open({.dsn = dsn_, .application_name = "kembar-agent schema"}));
+    RETURN_IF_ERROR(own->Execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"));
+    ASSIGN_OR_RETURN(const postgres::Rows rows,
+                     own->Query("SELECT pg_catalog.pg_export_snapshot()"));
+    snapshot = rows.at(0).at(0).value_or(std::string());
+  }
+  SchemaTexts texts;
+  ASSIGN_OR_RETURN(texts.pre_data, postgres::DumpSchema(dsn_, "pre-data", snapshot));
+  ASSIGN_OR_RETURN(texts.post_data, postgres::DumpSchema(dsn_, "post-data", snapshot));
+  return texts;
+}
+
 void SchemaDump::ThreadMain() {
-  const auto dump = [this]() -> Result<SchemaTexts> {
-    SchemaTexts texts;
-    ASSIGN_OR_RETURN(texts.pre_data, postgres::DumpSchema(dsn_, "pre-data", snapshot_));
-    ASSIGN_OR_RETURN(texts.post_data, postgres::DumpSchema(dsn_, "post-data", snapshot_));
-    return texts;
-  };
-  result_ = dump();
+  result_ = Dump();
   done_ = true;
   wakeup_->Wake();
 }

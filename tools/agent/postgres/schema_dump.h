@@ -21,7 +21,7 @@ struct SchemaTexts {
 
 class SchemaDump {
  public:
-  // `snapshot` may be empty: now. `wakeup` is woken when it is done.
+  // `snapshot` may be empty: one is taken now. `wakeup` is woken when it is done.
   SchemaDump(std::string dsn, std::string snapshot, Wakeup* wakeup);
   ~SchemaDump();
   SchemaDump(const SchemaDump&) = delete;
@@ -33,6 +33,7 @@ class SchemaDump {
 
  private:
   void ThreadMain();
+  Result<SchemaTexts> Dump();
 
   const std::string dsn_;
   const std::string snapshot_;
