@@ -87,7 +87,10 @@ Status PgCluster::InitStandby(const PgCluster& primary) {
 
 Status PgCluster::Start() {
   RETURN_IF_ERROR(
-      RunProgram(Command("pg_ctl", {"-D", data_, "-l", log_, "-w", "-t", "60", "start"}), log_)
+      // A log of its own: the server's user may not write to ours.
+      RunProgram(Command("pg_ctl",
+                         {"-D", data_, "-l", folder_ + "/server.log", "-w", "-t", "60", "start"}),
+                 log_)
           .status());
   running_ = true;
   return Status::Ok();

@@ -10,6 +10,7 @@
 
 #include "tools/bench/pg_cluster.h"
 #include "tools/bench/processes.h"
+#include "tools/client/deadline.h"
 
 namespace kembar::bench {
 namespace {
@@ -19,6 +20,7 @@ constexpr char kCaughtUp[] =
     "pg_wal_lsn_diff(pg_current_wal_lsn(), confirmed_flush_lsn) < 1000000) "
     "from pg_replication_slots where slot_type = 'logical' and not temporary";
 constexpr int kCopySeconds = 300;
+constexpr client::Millis kNodesReady{30'000};
 
 // Two sites and the agent between the server and them.
 class Sites {
@@ -62,11 +64,24 @@ Status Sites::StartNode(const Node& node, const Node& peer) {
 }
 
 Status Sites::CreateLog(const Node& primary, const Node& mirror) {
-  return RunProgram({bin_ + "kembarctl", "--node", primary.address, "--yes", "log", "create",
-                     "bench", "--primary", primary.name + "=" + primary.address, "--mirror",
-                     mirror.name + "=" + mirror.address},
-                    Log("kembarctl"))
-      .status();
+  const std::vector<std::string> create = {bin_ + "kembarctl",
+                                           "--node",
+                                           primary.address,
+                                           "--yes",
+                                           "log",
+                                           "create",
+                                           "bench",
+                                           "--primary",
+                                           primary.name + "=" + primary.address,
+                                           "--mirror",
+                                           mirror.name + "=" + mirror.address};
+  // The nodes are only just starting.
+  const client::Deadline deadline = client::Deadline::After(kNodesReady);
+  client::Backoff backoff;
+  while (true) {
+    Status status = RunProgram(create, Log("kembarctl")).status();
+    if (status.ok() || !backoff.Wait(deadline)) return status;
+  }
 }
 
 Status Sites::StartAgent(const Node& primary, const Node& mirror, const std::string& dsn) {

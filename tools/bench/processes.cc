@@ -90,7 +90,9 @@ Result<std::string> RunProgram(std::vector<std::string> words, const std::string
   if (!pid.ok()) return pid.status();
   const int state = WaitFor(*pid);
   if (!WIFEXITED(state) || WEXITSTATUS(state) != 0) {
-    return Status(Code::kUnavailable, words.front() + " failed",
+    std::string command;
+    for (const std::string& word : words) command += (command.empty() ? "" : " ") + word;
+    return Status(Code::kUnavailable, "failed: " + command,
                   log.empty() ? "it said why above" : "see " + log);
   }
   return output;
