@@ -10,6 +10,8 @@ import threading
 import time
 
 CHUNK = 64 * 1024
+SLOW_CHUNK = 1500  # a packet
+SLOW_BUFFER = 32 * 1024  # of each socket
 
 
 class Direction:
@@ -19,7 +21,21 @@ class Direction:
         self._open = threading.Event()
         self._open.set()
         self.delay_s = 0.0
+        self.bytes_per_s = 0  # 0: as fast as it goes; set before connections are made
         self.bytes = 0
+        self._free_at = 0.0
+        self._turn = threading.Lock()
+
+    def take_time(self, size):
+        """Takes as long as a line of this rate needs for so many bytes, of all connections together."""
+        if not self.bytes_per_s:
+            return
+        with self._turn:
+            now = time.monotonic()
+            self._free_at = max(self._free_at, now) + size / self.bytes_per_s
+            wait = self._free_at - now
+        if wait > 0:
+            time.sleep(wait)  # the line's own time
 
     def hold(self):
         self._open.clear()
@@ -46,7 +62,9 @@ class _Pump(threading.Thread):
     def run(self):
         try:
             while not self._closed.is_set():
-                data = self._source.recv(CHUNK)
+                # A slow line takes little at once, so that what waits for it waits at the sender.
+                data = self._source.recv(SLOW_CHUNK if self._direction.bytes_per_s else CHUNK)
+                self._direction.take_time(len(data))
                 if self._direction.delay_s:
                     time.sleep(self._direction.delay_s)  # the network's own delay
                 if not data or not self._direction.wait_until_open(self._closed):
@@ -120,6 +138,11 @@ class Proxy:
 
     def _start_pumps(self, client, server):
         closed = threading.Event()
+        if self.forward.bytes_per_s or self.backward.bytes_per_s:
+            for end in (client, server):
+                end.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, SLOW_BUFFER)
+                end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SLOW_BUFFER)
+                end.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
         def close():
             with self._lock:

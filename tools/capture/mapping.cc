@@ -391,7 +391,7 @@ std::string PackageIndex::OfParent(const MemberTable& member, const std::string&
   if (const PackageTable* package = mapping_->FindPackage(member.parent)) {
     return PackageName(package->prefix, ParseItem(ItemOf(member.parent, value)).key);
   }
-  const std::string direct = Of(ItemOf(member.parent, value));
+  std::string direct = Of(ItemOf(member.parent, value));
   const auto partitions = partitions_.find(member.parent);
   if (direct != kNone || partitions == partitions_.end()) return direct;
   for (const TableName& partition : partitions->second) {
