@@ -77,7 +77,7 @@ build() {  # preset, directory, target...
   return 1
 }
 
-# Runs ctest and adds what it counted. At most $jobs tests at once; those of e2e as their locks say.
+# Runs ctest and adds what it counted. At most $jobs tests at once; those of e2e one by one.
 run_ctest() {  # directory, ctest arguments...
   local dir=$1 report=$1/ctest-report.xml counts
   shift
