@@ -8,9 +8,9 @@ Environment: KEMBAR_MEGABYTES (500), KEMBAR_MBIT (20), KEMBAR_BENCH_SECONDS (20)
 """
 import os
 
-from cluster import LOG, free_port, main, program, run, say, wait_for
-from documents_case import DocumentsAgent, DocumentsCase
-from proxy import Proxy
+from cluster import LOG, main, program, run, say, wait_for
+from documents_case import DocumentsCase
+from rejoin_test import ProxiedTest
 
 MEGABYTES = int(os.environ.get("KEMBAR_MEGABYTES", "500"))
 MBIT = float(os.environ.get("KEMBAR_MBIT", "20"))
@@ -18,18 +18,9 @@ SECONDS = os.environ.get("KEMBAR_BENCH_SECONDS", "20")
 ROUNDS = 3
 
 
-class DocumentLatency(DocumentsCase):
+class DocumentLatency(DocumentsCase, ProxiedTest):
     def test_latency(self):
-        cluster = self.make_cluster("tebo", "jambi")
-        tebo, jambi = cluster
-        proxy = Proxy(free_port(), tebo.address)
-        self.addCleanup(proxy.stop)
-        proxy.forward.bytes_per_s = proxy.backward.bytes_per_s = MBIT * 1e6 / 8
-        # jambi dials, through the slow line.
-        tebo.write_config([("jambi", "")])
-        jambi.write_config([("tebo", proxy.address)])
-        cluster.start()
-        cluster.create_log("tebo")
+        cluster, proxy = self.start_proxied(bytes_per_s=MBIT * 1e6 / 8)
         agent = self.start_agent(cluster)
         self.bench(cluster)  # warms up
         quiet = [self.bench(cluster) for _ in range(ROUNDS)]

@@ -55,15 +55,20 @@ REWRITES = [
 
 
 class SchemaChanges(PgTest):
-    def test_rewritten_rows(self):
-        seed, _ = self.seeded()
+    def start_captured(self, packages, seed):
+        """A database with so many packages, and its capture."""
         server = self.start_server()
         server.create_database(DATABASE)
         server.file(DATABASE, os.path.join(HERE, "spse_schema.sql"))
-        Workload(server, DATABASE, 5, seed).start().wait_done()
+        Workload(server, DATABASE, packages, seed).start().wait_done()
         cluster = self.start_cluster("tebo", "jambi")
         agent = self.start_agent(cluster, server)
         self.wait_captured(agent)
+        return server, cluster, agent
+
+    def test_rewritten_rows(self):
+        seed, _ = self.seeded()
+        server, cluster, agent = self.start_captured(5, seed)
         for number, step in enumerate(REWRITES):
             if away := number % 2 == 1:
                 agent.kill9()
@@ -75,13 +80,7 @@ class SchemaChanges(PgTest):
 
     def test_restore_follows(self):
         seed, rng = self.seeded()
-        server = self.start_server()
-        server.create_database(DATABASE)
-        server.file(DATABASE, os.path.join(HERE, "spse_schema.sql"))
-        Workload(server, DATABASE, 20, seed).start().wait_done()
-        cluster = self.start_cluster("tebo", "jambi")
-        agent = self.start_agent(cluster, server)
-        self.wait_captured(agent)
+        server, cluster, agent = self.start_captured(20, seed)
         before, index = server.checksum(DATABASE), cluster.status()["last_index"]
         work = Workload(server, DATABASE, 5_000, seed, clients=1, first=10_001, scratch=False).start()
         self.addCleanup(work.stop)

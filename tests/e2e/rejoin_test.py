@@ -13,12 +13,13 @@ SOURCE = "office"
 
 
 class ProxiedTest(ClusterTest):
-    def start_proxied(self):
+    def start_proxied(self, bytes_per_s=0):
         """tebo and jambi, whose only link goes through a proxy: jambi dials, so backward is tebo's."""
         cluster = self.make_cluster("tebo", "jambi")
         tebo, jambi = cluster["tebo"], cluster["jambi"]
         proxy = Proxy(free_port(), tebo.address)
         self.addCleanup(proxy.stop)
+        proxy.forward.bytes_per_s = proxy.backward.bytes_per_s = bytes_per_s
         tebo.write_config([("jambi", "")])
         jambi.write_config([("tebo", proxy.address)])
         cluster.start()

@@ -4,7 +4,9 @@
 #include <spdlog/spdlog.h>
 
 #include <algorithm>
-#include <cstdio>
+#include <limits>
+
+#include "tools/agent/metrics_page.h"
 
 namespace kembar::agent {
 namespace {
@@ -18,35 +20,10 @@ int64_t AgeSeconds(int64_t then_us, int64_t now_us) {
 }
 
 // Unset does not mean OK: what never was is infinitely old.
-std::string AgeText(int64_t then_us, int64_t now_us) {
-  return then_us == 0 ? "+Inf" : std::to_string(AgeSeconds(then_us, now_us));
+double AgeOrNever(int64_t then_us, int64_t now_us) {
+  return then_us == 0 ? std::numeric_limits<double>::infinity()
+                      : static_cast<double>(AgeSeconds(then_us, now_us));
 }
-
-class Page {
- public:
-  explicit Page(const std::string& source) : source_(source) {}
-
-  void Add(const char* name, const char* type, const char* help, const std::string& value) {
-    text_ += std::string("# HELP kembar_agent_documents_") + name + " " + help +
-             "\n# TYPE kembar_agent_documents_" + name + " " + type + "\n";
-    AddSample(name, "", value);
-  }
-  void Gauge(const char* name, const char* help, uint64_t value) {
-    Add(name, "gauge", help, std::to_string(value));
-  }
-  void Counter(const char* name, const char* help, uint64_t value) {
-    Add(name, "counter", help, std::to_string(value));
-  }
-  void AddSample(const char* name, const std::string& more, const std::string& value) {
-    text_ += std::string("kembar_agent_documents_") + name + "{source=\"" + source_ + "\"" + more +
-             "} " + value + "\n";
-  }
-  const std::string& text() const { return text_; }
-
- private:
-  const std::string& source_;  // letters, digits, '-', '_', '.', '/': nothing to escape
-  std::string text_;
-};
 
 }  // namespace
 
@@ -84,43 +61,38 @@ std::vector<AgentAlarm> DocumentsAlarms(const documents::SourceStatus& status,
 
 std::string RenderDocumentsMetrics(const documents::SourceStatus& s,
                                    const std::vector<AgentAlarm>& alarms, int64_t now_us) {
-  Page page(s.source);
-  page.Gauge("files", "Files that the log holds as living.", s.files);
-  page.Gauge("pending", "Files that were seen changed and are not recorded yet.", s.pending);
-  page.Gauge("held_deletions", "Deletions that wait for an operator's word.", s.held_deletions);
-  page.Gauge("symlinks", "Symbolic links, which are skipped.", s.symlinks);
-  page.Gauge("special_files", "Pipes, sockets and devices, which are skipped.", s.special);
-  page.Gauge("unreadable", "Files and directories that could not be read.", s.unreadable);
-  page.Gauge("watches", "Directories that are watched.", s.watches);
-  page.Gauge("unwatched", "Directories that could not be watched.", s.unwatched);
-  page.Add("lag_seconds", "gauge",
-           "Time since all that had been seen was in the log; +Inf: it never was.",
-           AgeText(s.caught_up_us, now_us));
-  page.Add("reconciled_age_seconds", "gauge",
-           "Time since the whole tree was last looked at; +Inf: never.",
-           AgeText(s.reconciled_us, now_us));
-  page.Add("canary_age_seconds", "gauge",
-           "Age of the newest canary file that is in the log; +Inf: none.",
-           AgeText(s.canary_us, now_us));
-  page.Counter("recorded_total", "Versions of documents that were recorded.", s.recorded);
-  page.Counter("deleted_total", "Deletions that were recorded.", s.deleted);
-  page.Counter("bytes_sent_total", "Bytes of contents that were sent.", s.bytes_sent);
-  page.Counter("chunks_sent_total", "Chunks that were sent.", s.chunks_sent);
-  page.Counter("chunks_known_total", "Chunks that the node had already.", s.chunks_known);
-  page.Counter("reconciliations_total", "Times that the whole tree was looked at.",
-               s.reconciliations);
-  page.Counter("events_lost_total", "Times that events were lost.", s.events_lost);
-  const auto critical =
-      std::count_if(alarms.begin(), alarms.end(), [](const AgentAlarm& a) { return a.critical; });
-  const auto warnings = static_cast<std::ptrdiff_t>(alarms.size()) - critical;
-  std::string text = page.text();
-  text +=
-      "# HELP kembar_agent_documents_alarms Alarms, as /healthz lists them.\n"
-      "# TYPE kembar_agent_documents_alarms gauge\n";
-  Page counts(s.source);
-  counts.AddSample("alarms", ",severity=\"critical\"", std::to_string(critical));
-  counts.AddSample("alarms", ",severity=\"warning\"", std::to_string(warnings));
-  return text + counts.text();
+  MetricsPage page;
+  const MetricsPage::Labels source = {{"source", s.source}};
+  const auto gauge = [&](const std::string& name, const char* help, auto value) {
+    page.Gauge(("kembar_agent_documents_" + name).c_str(), help, static_cast<double>(value),
+               source);
+  };
+  const auto counter = [&](const std::string& name, const char* help, uint64_t value) {
+    page.Counter(("kembar_agent_documents_" + name).c_str(), help, value, source);
+  };
+  gauge("files", "Files that the log holds as living.", s.files);
+  gauge("pending", "Files that were seen changed and are not recorded yet.", s.pending);
+  gauge("held_deletions", "Deletions that wait for an operator's word.", s.held_deletions);
+  gauge("symlinks", "Symbolic links, which are skipped.", s.symlinks);
+  gauge("special_files", "Pipes, sockets and devices, which are skipped.", s.special);
+  gauge("unreadable", "Files and directories that could not be read.", s.unreadable);
+  gauge("watches", "Directories that are watched.", s.watches);
+  gauge("unwatched", "Directories that could not be watched.", s.unwatched);
+  gauge("lag_seconds", "Time since all that had been seen was in the log; +Inf: it never was.",
+        AgeOrNever(s.caught_up_us, now_us));
+  gauge("reconciled_age_seconds", "Time since the whole tree was last looked at; +Inf: never.",
+        AgeOrNever(s.reconciled_us, now_us));
+  gauge("canary_age_seconds", "Age of the newest canary file that is in the log; +Inf: none.",
+        AgeOrNever(s.canary_us, now_us));
+  counter("recorded_total", "Versions of documents that were recorded.", s.recorded);
+  counter("deleted_total", "Deletions that were recorded.", s.deleted);
+  counter("bytes_sent_total", "Bytes of contents that were sent.", s.bytes_sent);
+  counter("chunks_sent_total", "Chunks that were sent.", s.chunks_sent);
+  counter("chunks_known_total", "Chunks that the node had already.", s.chunks_known);
+  counter("reconciliations_total", "Times that the whole tree was looked at.", s.reconciliations);
+  counter("events_lost_total", "Times that events were lost.", s.events_lost);
+  AddAlarms("kembar_agent_documents_alarms", s.source, alarms, &page);
+  return page.Text();
 }
 
 DocumentsThread::DocumentsThread(documents::SourceOptions options,

@@ -125,14 +125,7 @@ std::string RenderSinkMetrics(const SinkStatus& s, const std::vector<AgentAlarm>
                s.transactions, source);
   page.Counter("kembar_agent_sink_fillings_total",
                "Times that the standby database was filled, at first or anew.", s.fillings, source);
-  const auto critical =
-      std::count_if(alarms.begin(), alarms.end(), [](const AgentAlarm& a) { return a.critical; });
-  const auto warnings = static_cast<std::ptrdiff_t>(alarms.size()) - critical;
-  constexpr char kHelp[] = "Alarms, as /healthz lists them.";
-  page.Gauge("kembar_agent_sink_alarms", kHelp, static_cast<double>(critical),
-             {{"source", s.source}, {"severity", "critical"}});
-  page.Gauge("kembar_agent_sink_alarms", kHelp, static_cast<double>(warnings),
-             {{"source", s.source}, {"severity", "warning"}});
+  AddAlarms("kembar_agent_sink_alarms", s.source, alarms, &page);
   return page.Text();
 }
 

@@ -151,16 +151,20 @@ std::string RenderMetrics(const std::string& agent, const SourceStats& s, int64_
   }
   AddLevels(s, now_us, &page);
   AddCounters(s, &page);
-  const std::vector<AgentAlarm> alarms = Alarms(s, now_us);
+  AddAlarms("kembar_agent_alarms", s.source, Alarms(s, now_us), &page);
+  return page.Text();
+}
+
+void AddAlarms(const char* name, const std::string& source, const std::vector<AgentAlarm>& alarms,
+               MetricsPage* page) {
   const auto critical =
       std::count_if(alarms.begin(), alarms.end(), [](const AgentAlarm& a) { return a.critical; });
+  const auto warnings = static_cast<std::ptrdiff_t>(alarms.size()) - critical;
   constexpr char kHelp[] = "Alarms, as /healthz lists them.";
-  page.Gauge("kembar_agent_alarms", kHelp, static_cast<double>(critical),
-             {{"source", s.source}, {"severity", "critical"}});
-  page.Gauge("kembar_agent_alarms", kHelp,
-             static_cast<double>(static_cast<std::ptrdiff_t>(alarms.size()) - critical),
-             {{"source", s.source}, {"severity", "warning"}});
-  return page.Text();
+  page->Gauge(name, kHelp, static_cast<double>(critical),
+              {{"source", source}, {"severity", "critical"}});
+  page->Gauge(name, kHelp, static_cast<double>(warnings),
+              {{"source", source}, {"severity", "warning"}});
 }
 
 }  // namespace kembar::agent

@@ -13,6 +13,8 @@
 
 namespace kembar::agent {
 
+class MetricsPage;
+
 enum class SourceState : uint8_t { kStarting, kCopying, kStreaming, kWaiting, kStopped };
 const char* SourceStateName(SourceState state);
 
@@ -63,6 +65,9 @@ struct AgentAlarm {
 };
 // What is wrong, critical first.
 std::vector<AgentAlarm> Alarms(const SourceStats& stats, int64_t now_us);
+// As metrics: how many of each severity.
+void AddAlarms(const char* name, const std::string& source, const std::vector<AgentAlarm>& alarms,
+               MetricsPage* page);
 // Seconds since everything was in the log; infinite: it never was.
 double LagSeconds(const SourceStats& stats, int64_t now_us);
 
