@@ -21,7 +21,7 @@ size_t BytesOf(const AppendRequest& request) {
   size_t bytes = 0;
   for (const Draft& draft : request.drafts) {
     bytes += draft.payload.size() + draft.package.size() + draft.item.size() + draft.title.size() +
-             draft.value.size() + request.source.size();
+             draft.value.size() + draft.unit.size() + request.source.size();
   }
   return bytes;
 }

@@ -31,6 +31,19 @@ class MissingDocuments {
   std::set<std::string> documents_;  // by DocumentKey
 };
 
+// The latest of what records said of one thing; empty says nothing.
+class LatestStatement {
+ public:
+  void Take(const std::string& said, uint64_t index, std::string* known) {
+    if (said.empty() || index <= index_) return;
+    index_ = index;
+    *known = said;
+  }
+
+ private:
+  uint64_t index_ = 0;
+};
+
 // Folds the versions of one package, which come in order.
 class PackageFold {
  public:
@@ -44,14 +57,9 @@ class PackageFold {
       info_.last_index = version.index;
       info_.last_time_us = version.time_us;
     }
-    if (!version.title.empty() && version.index > title_index_) {
-      title_index_ = version.index;
-      info_.title = version.title;
-    }
-    if (!version.value.empty() && version.index > value_index_) {
-      value_index_ = version.index;
-      info_.value = version.value;
-    }
+    title_.Take(version.title, version.index, &info_.title);
+    value_.Take(version.value, version.index, &info_.value);
+    unit_.Take(version.unit, version.index, &info_.unit);
   }
 
   PackageInfo Finish(uint64_t mirrored_index) {
@@ -84,8 +92,9 @@ class PackageFold {
   PackageInfo info_;
   MissingDocuments missing_;
   bool unchecked_ = false;
-  uint64_t title_index_ = 0;
-  uint64_t value_index_ = 0;
+  LatestStatement title_;
+  LatestStatement value_;
+  LatestStatement unit_;
 };
 
 bool InContact(const ReplicaStatus& status) {

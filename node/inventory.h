@@ -2,10 +2,10 @@
 // site holds it too. Folded from the item versions of a Store each time it is asked; nothing is
 // kept.
 //
-// A package's title and value are the latest that any of its records stated, as of the moment asked
-// for. Its items are those whose latest version is not a deletion. A package all of whose items are
-// deleted is gone: ForEachPackage leaves it out, FindPackage still shows it with 0 items, because
-// its history remains. Records of "-" belong to no package.
+// A package's title, value and unit are the latest that any of its records stated, as of the moment
+// asked for. Its items are those whose latest version is not a deletion. A package all of whose
+// items are deleted is gone: ForEachPackage leaves it out, FindPackage still shows it with 0 items,
+// because its history remains. Records of "-" belong to no package.
 //
 // Documents are counted apart (docs/documents.md): living `document/` items, and of these and of
 // what living `reference/` items name, those that are not whole here. What the tracker has not
@@ -40,6 +40,7 @@ struct PackageInfo {
   std::string package;
   std::string title;
   std::string value;
+  std::string unit;
   uint64_t items = 0;              // without documents and references
   uint64_t documents = 0;          // living ones
   uint64_t missing_documents = 0;  // referred to but not there, or not whole here

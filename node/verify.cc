@@ -30,6 +30,7 @@ struct ItemSum {
     writer.Raw(AsBytes(version.payload_sha256));
     writer.Str(version.title);
     writer.Str(version.value);
+    writer.Str(version.unit);
     const Digest digest = Sha256({text});
     for (size_t i = 0; i < digest.size(); ++i) mixed[i] = mixed[i] ^ digest[i];
     ++count;

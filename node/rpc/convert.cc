@@ -23,6 +23,7 @@ Status DraftFromProto(const v1::Draft& in, Draft* out) {
   out->item = in.item();
   out->title = in.title();
   out->value = in.value();
+  out->unit = in.unit();
   out->payload = in.payload();
   return {};
 }
@@ -81,6 +82,7 @@ void ToProto(const Record& in, v1::Record* out) {
   out->set_item(in.item);
   out->set_title(in.title);
   out->set_value(in.value);
+  out->set_unit(in.unit);
   out->set_payload(in.payload);
   out->set_batch_end(in.batch_end);
 }

@@ -30,6 +30,7 @@ void ToProto(const PackageInfo& in, v1::Package* out) {
   out->set_package(in.package);
   out->set_title(in.title);
   out->set_value(in.value);
+  out->set_unit(in.unit);
   out->set_items(in.items);
   out->set_documents(in.documents);
   out->set_missing_documents(in.missing_documents);
@@ -172,7 +173,8 @@ Status TenderService::Impl::List(const v1::ListPackagesRequest& request,
   return answers.Finish(
       ForEachPackage(*engine->store(), scope, [&answers](const PackageInfo& package) {
         ToProto(package, answers.current()->add_packages());
-        return answers.Added(package.package.size() + package.title.size() + package.value.size());
+        return answers.Added(package.package.size() + package.title.size() + package.value.size() +
+                             package.unit.size());
       }));
 }
 

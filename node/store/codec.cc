@@ -55,6 +55,7 @@ std::string EncodeItemVersion(const ItemVersion& version) {
   writer.Raw(AsBytes(version.payload_sha256));
   writer.Str(version.title);
   writer.Str(version.value);
+  if (!version.unit.empty()) writer.Str(version.unit);
   return out;
 }
 
@@ -68,6 +69,7 @@ Result<ItemVersion> DecodeItemVersion(std::string_view bytes) {
   version.payload_sha256 = ReadDigest(&reader);
   version.title = reader.Str();
   version.value = reader.Str();
+  if (reader.ok() && !reader.AtEnd()) version.unit = reader.Str();
   return Finish(reader, std::move(version), "item version");
 }
 

@@ -75,6 +75,7 @@ void Replica::OnAppend(AppendRequest request, Now now, Actions* out) {
                      .item = std::move(draft.item),
                      .title = std::move(draft.title),
                      .value = std::move(draft.value),
+                     .unit = std::move(draft.unit),
                      .payload = std::move(draft.payload)},
               now);
   }

@@ -17,7 +17,8 @@ ItemVersion MakeItemVersion(const Record& record) {
                      .payload_bytes = record.payload.size(),
                      .payload_sha256 = Sha256({record.payload}),
                      .title = record.title,
-                     .value = record.value};
+                     .value = record.value,
+                     .unit = record.unit};
 }
 
 bool HasPosition(const Record& record) { return !record.source.empty(); }

@@ -11,6 +11,7 @@ namespace kembar {
 namespace {
 
 constexpr uint8_t kFrameVersion = 1;
+constexpr uint8_t kFrameVersionUnit = 2;  // the same with a unit
 constexpr uint8_t kFlagBatchEnd = 1;
 constexpr uint8_t kFlagsKnown = kFlagBatchEnd;
 
@@ -18,36 +19,40 @@ constexpr uint8_t kFlagsKnown = kFlagBatchEnd;
 constexpr size_t kFixedBytes = 1 + 8 + 8 + 8 + 1 + 1;
 constexpr size_t kVarintBytesMax = 10;
 
-Status Corrupt(std::string what) { return {Code::kCorrupt, "frame: " + std::move(what)}; }
+Status BadFrame(std::string what) { return {Code::kCorrupt, "frame: " + std::move(what)}; }
 
 Result<std::string_view> ReadBytes(ByteReader* in, std::string_view field, size_t bytes_max) {
   std::string_view bytes = in->Str();
-  if (!in->ok()) return Corrupt(std::string(field) + " cut short");
-  if (bytes.size() > bytes_max) return Corrupt(std::string(field) + " too long");
+  if (!in->ok()) return BadFrame(std::string(field) + " cut short");
+  if (bytes.size() > bytes_max) return BadFrame(std::string(field) + " too long");
   return bytes;
 }
 
 struct Header {
   FrameHeader peek;
   int64_t time_us = 0;
+  bool has_unit = false;
 };
 
 // Everything up to and including the source.
 Result<Header> ReadHeader(ByteReader* in) {
   uint8_t version = in->U8();
-  if (!in->ok()) return Corrupt("empty");
-  if (version != kFrameVersion) return Corrupt("unknown version " + std::to_string(version));
+  if (!in->ok()) return BadFrame("empty");
+  if (version != kFrameVersion && version != kFrameVersionUnit) {
+    return BadFrame("unknown version " + std::to_string(version));
+  }
   Header header;
+  header.has_unit = version == kFrameVersionUnit;
   header.peek.index = in->U64();
   header.peek.epoch = in->U64();
   header.time_us = in->I64();
   uint8_t kind = in->U8();
   uint8_t flags = in->U8();
   header.peek.position = in->Varint();
-  if (!in->ok()) return Corrupt("header cut short");
-  if (header.peek.index == 0) return Corrupt("index 0");
-  if (kind == 0) return Corrupt("kind 0");
-  if ((flags & ~kFlagsKnown) != 0) return Corrupt("unknown flags " + std::to_string(flags));
+  if (!in->ok()) return BadFrame("header cut short");
+  if (header.peek.index == 0) return BadFrame("index 0");
+  if (kind == 0) return BadFrame("kind 0");
+  if ((flags & ~kFlagsKnown) != 0) return BadFrame("unknown flags " + std::to_string(flags));
   header.peek.kind = static_cast<RecordKind>(kind);
   header.peek.batch_end = (flags & kFlagBatchEnd) != 0;
   ASSIGN_OR_RETURN(header.peek.source, ReadBytes(in, "source", kNameBytesMax));
@@ -134,17 +139,17 @@ std::string EncodeRecord(const Record& record) {
   CHECK(record.index > 0);
   CHECK(static_cast<uint8_t>(record.kind) != 0);
   size_t bytes = record.payload.size();
-  for (const std::string* text :
-       {&record.source, &record.package, &record.item, &record.title, &record.value}) {
+  for (const std::string* text : {&record.source, &record.package, &record.item, &record.title,
+                                  &record.value, &record.unit}) {
     CHECK(text->size() <= kNameBytesMax);
     bytes += text->size();
   }
   CHECK(record.payload.size() <= kPayloadBytesMax);
 
   std::string frame;
-  frame.reserve(kFixedBytes + 7 * kVarintBytesMax + bytes);
+  frame.reserve(kFixedBytes + 8 * kVarintBytesMax + bytes);
   ByteWriter out(&frame);
-  out.U8(kFrameVersion);
+  out.U8(record.unit.empty() ? kFrameVersion : kFrameVersionUnit);
   out.U64(record.index);
   out.U64(record.epoch);
   out.I64(record.time_us);
@@ -156,6 +161,7 @@ std::string EncodeRecord(const Record& record) {
   out.Str(record.item);
   out.Str(record.title);
   out.Str(record.value);
+  if (!record.unit.empty()) out.Str(record.unit);
   out.Str(record.payload);
   return frame;
 }
@@ -175,8 +181,12 @@ Result<Record> DecodeRecord(std::string_view frame) {
   RETURN_IF_ERROR(ReadString(&in, "item", kNameBytesMax, &record.item));
   RETURN_IF_ERROR(ReadString(&in, "title", kNameBytesMax, &record.title));
   RETURN_IF_ERROR(ReadString(&in, "value", kNameBytesMax, &record.value));
+  if (header.has_unit) {
+    RETURN_IF_ERROR(ReadString(&in, "unit", kNameBytesMax, &record.unit));
+    if (record.unit.empty()) return BadFrame("version 2 without a unit");
+  }
   RETURN_IF_ERROR(ReadString(&in, "payload", kPayloadBytesMax, &record.payload));
-  if (!in.AtEnd()) return Corrupt("bytes after the end");
+  if (!in.AtEnd()) return BadFrame("bytes after the end");
   return record;
 }
 
@@ -195,6 +205,7 @@ Status ValidateDraft(const Draft& draft) {
   RETURN_IF_ERROR(ValidateName("item", draft.item));
   RETURN_IF_ERROR(ValidateText("title", draft.title));
   RETURN_IF_ERROR(ValidateText("value", draft.value));
+  RETURN_IF_ERROR(ValidateText("unit", draft.unit));
   if (!draft.value.empty() && !IsDecimal(draft.value)) {
     return Invalid("value", "is not an exact decimal");
   }

@@ -4,9 +4,11 @@
 // is exactly what they hold. It carries no checksum of its own: the Merkle tree over the frames is
 // the check, and the store and the transport add theirs.
 //
-// Frame, version 1 (integers little-endian, str = varint length + bytes):
-//   u8 version=1 | u64 index | u64 epoch | i64 time_us | u8 kind | u8 flags | varint position |
-//   str source | str package | str item | str title | str value | str payload
+// Frame (integers little-endian, str = varint length + bytes):
+//   u8 version | u64 index | u64 epoch | i64 time_us | u8 kind | u8 flags | varint position |
+//   str source | str package | str item | str title | str value | [str unit] | str payload
+// Version 1 has no unit, version 2 has one; a record is written in the lowest version that holds
+// it, so there is one frame for each record.
 // Evolution: new kinds may be added (an older node replicates kinds that it does not know); a new
 // version number means a new layout, which an older node refuses by name.
 #pragma once
@@ -36,7 +38,7 @@ bool IsControl(RecordKind kind);
 
 inline constexpr char kNoPackage[] = "-";
 inline constexpr size_t kPayloadBytesMax = size_t{16} << 20;
-inline constexpr size_t kNameBytesMax = 1024;  // source, package, item, title, value: each
+inline constexpr size_t kNameBytesMax = 1024;  // source, package, item, title, value, unit: each
 
 struct Record {
   uint64_t index = 0;   // 1, 2, 3… without gaps in a log
@@ -50,6 +52,7 @@ struct Record {
   std::string item;
   std::string title;    // what this record says of its package's title; empty: nothing
   std::string value;    // exact decimal in rupiah, likewise
+  std::string unit;     // the work unit (satuan kerja) that buys, likewise
   std::string payload;  // opaque bytes
 };
 
@@ -75,6 +78,7 @@ struct Draft {
   std::string item;
   std::string title;
   std::string value;
+  std::string unit;
   std::string payload;
 };
 // kInvalid, naming the field, when a limit or form is broken.

@@ -86,6 +86,7 @@ struct ItemVersion {
   Digest payload_sha256{};
   std::string title;
   std::string value;
+  std::string unit;
 };
 
 struct QuarantineInfo {

@@ -9,7 +9,7 @@ from cluster import ClusterTest, main, program, run, say, wait_for
 STATUS_KEYS = {"log", "epoch", "primary", "mode", "state", "nodes"}
 NODE_KEYS = {"name", "address", "role", "reachable", "durable_index", "commit_index", "lag_records",
              "lag_seconds", "last_contact"}
-PACKAGE_KEYS = {"package", "title", "value", "items", "documents", "missing_documents", "last_index",
+PACKAGE_KEYS = {"package", "title", "value", "unit", "items", "documents", "missing_documents", "last_index",
                 "state"}
 PLUGIN_LINE = re.compile(r"^KEMBAR (OK|WARNING|CRITICAL|UNKNOWN) - [^|]+ \| [^|]+\n$")
 COMMANDS = ("status", "check", "import", "append", "log", "package", "failover", "switchover",

@@ -7,7 +7,7 @@ import json
 import os
 import re
 
-from cluster import main, payload_of, say
+from cluster import main, payload_of, say, wait_for
 from documents_case import DocumentsAgent, DocumentsCase, read
 from pg_case import DATABASE, OFTEN, LogTail, PgTest
 
@@ -142,7 +142,37 @@ class DocumentsPairTest(PgTest, DocumentsCase):
         self.assertGreater(referenced, 0)
         say(f"{PAIRS} pairs as of records {picks}: {rows} rows, each with its file; {deleted_since} of them "
             f"deleted since, {referenced} recorded after their row or deleted before it")
+        whole = self.check_whole_cut()
         self.check_dangling()
+        self.check_cut_without(whole)
+
+    def newest_cut(self):
+        return self.cluster.ctl_json("cut", "list", "--last", "1")[0]
+
+    def check_whole_cut(self):
+        """Nothing changes any more: the newest cut is whole, and restores to what is there."""
+        cut = wait_for("a whole cut", lambda: (lambda c: c if c["whole"] else None)(self.newest_cut()))
+        database, target, report = self.restore_pair("cut", "cut")
+        self.assertEqual((report["referenced"], report["dangling"]), (0, []))
+        self.assertEqual(set(self.check_pair(database, target)), set(self.uploaded.values()))
+        audit = self.cluster.ctl_json("audit", "--dsn", self.server.dsn(DATABASE), "--dir", self.uploads, seconds=120)
+        self.assertTrue(audit["files"]["equal"], audit)
+        self.assertTrue(audit["tables"] and all(table["equal"] for table in audit["tables"]), audit)
+        return cut["index"]
+
+    def check_cut_without(self, whole):
+        """A cut at which a document is missing says so, and is passed over."""
+        row = self.cluster.status()["last_index"]
+        cut = wait_for("a cut after it", lambda: (lambda c: c if c["index"] > row else None)(self.newest_cut()))
+        self.assertFalse(cut["whole"])
+        self.assertEqual(cut["missing_documents"], 1)
+        self.assertIn("paket/3", cut["missing"])
+        done = self.cluster.ctl("--yes", "restore", "postgres", "--dsn", self.server.create_database("potong"),
+                                "--as-of", "cut", seconds=120)
+        taken = int(re.search(r"--as-of (\d+)", done.err).group(1))
+        self.assertGreaterEqual(taken, whole)
+        self.assertLess(taken, row)
+        self.assertEqual(self.server.rows("potong", "SELECT count(*) FROM dokumen WHERE id = 9999"), [["0"]])
 
     def check_dangling(self):
         """A row whose file never came is named."""

@@ -49,6 +49,10 @@ class Manual(ClusterTest):
         packages = {p["package"]: p for p in cluster.packages()}
         self.assertEqual(packages["paket/1001"]["title"], "Rehab jalan, ruas 1")
         self.assertEqual(packages["paket/1002"]["value"], "99999999.50")
+        unit = packages["paket/1002"]["unit"]
+        self.assertTrue(unit)
+        found = cluster.ctl_json("package", "list", "--unit", unit[:4].upper())
+        self.assertIn("paket/1002", [package["package"] for package in found])
 
     def check_list_and_entered(self, cluster):
         rows = self.listed(cluster)

@@ -7,12 +7,12 @@
 #include <vector>
 
 #include "tests/sim/swarm.h"
+#include "tests/sim/words.h"
 #include "tests/sim/world.h"
 
 namespace kembar::sim {
 namespace {
 
-constexpr int64_t kMs = 1'000;
 constexpr int64_t kSecond = 1'000'000;
 constexpr int64_t kFaultEveryUs = 120 * kMs;
 

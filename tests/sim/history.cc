@@ -1,12 +1,11 @@
 // history.cc — the committed history and what was acknowledged from it. See truth.h.
 #include <algorithm>
 
+#include "tests/sim/words.h"
 #include "tests/sim/truth.h"
 
 namespace kembar::sim {
 namespace {
-
-std::string N(uint64_t number) { return std::to_string(number); }
 
 [[noreturn]] void Fail(const std::string& what) { throw Violation{what}; }
 

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "tests/sim/words.h"
 #include "tests/sim/world.h"
 
 namespace kembar::sim {
@@ -16,13 +17,6 @@ constexpr int64_t kWriteUs = 100;
 constexpr int64_t kSyncUs = 500;
 constexpr int64_t kSlowSyncUs = 400'000;
 constexpr int64_t kReadUs = 400;
-
-template <class... Ts>
-struct Overloaded : Ts... {
-  using Ts::operator()...;
-};
-template <class... Ts>
-Overloaded(Ts...) -> Overloaded<Ts...>;
 
 }  // namespace
 

@@ -7,13 +7,13 @@
 #include <sstream>
 #include <vector>
 
+#include "tests/sim/words.h"
 #include "tests/sim/world.h"
 
 namespace kembar::sim {
 namespace {
 
 constexpr size_t kStampWidth = 11;
-constexpr int64_t kMs = 1'000;
 
 using Words = std::vector<std::string>;
 

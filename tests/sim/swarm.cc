@@ -4,10 +4,11 @@
 #include <string>
 #include <vector>
 
+#include "tests/sim/words.h"
+
 namespace kembar::sim {
 namespace {
 
-constexpr int64_t kMs = 1'000;
 constexpr int64_t kSecond = 1'000'000;
 
 uint32_t Rate(Random* random, uint32_t percent_of_runs, uint32_t high) {

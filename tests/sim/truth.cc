@@ -3,17 +3,10 @@
 
 #include <algorithm>
 
+#include "tests/sim/words.h"
+
 namespace kembar::sim {
 namespace {
-
-template <class... Ts>
-struct Overloaded : Ts... {
-  using Ts::operator()...;
-};
-template <class... Ts>
-Overloaded(Ts...) -> Overloaded<Ts...>;
-
-std::string N(uint64_t number) { return std::to_string(number); }
 
 [[noreturn]] void Fail(const std::string& what) { throw Violation{what}; }
 

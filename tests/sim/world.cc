@@ -4,19 +4,10 @@
 #include <algorithm>
 #include <utility>
 
+#include "tests/sim/words.h"
+
 namespace kembar::sim {
-namespace {
-
-template <class... Ts>
-struct Overloaded : Ts... {
-  using Ts::operator()...;
-};
-template <class... Ts>
-Overloaded(Ts...) -> Overloaded<Ts...>;
-
-std::string N(uint64_t number) { return std::to_string(number); }
-
-}  // namespace
+namespace {}  // namespace
 
 std::string Describe(const Message& message) {
   return std::visit(

@@ -21,9 +21,7 @@ namespace kembar::agent {
 namespace {
 
 constexpr size_t kFileBytesMax = size_t{1} << 20;
-constexpr size_t kNameBytesMax = 63;  // as long as PostgreSQL takes for an application_name
 constexpr NumberRange kPeriod{0, 31'536'000};
-constexpr NumberRange kLag{1, 31'536'000};
 constexpr NumberRange kWal{1, int64_t{1} << 50};
 constexpr NumberRange kRecords{2, 100'000};
 constexpr NumberRange kBytes{1'024, int64_t{16} << 20};
@@ -36,7 +34,7 @@ std::string Resolve(const std::string& path, const std::string& file) {
 }
 
 bool IsName(std::string_view text) {
-  return !text.empty() && text.size() <= kNameBytesMax &&
+  return !text.empty() && text.size() <= kSourceNameBytesMax &&
          std::all_of(text.begin(), text.end(), [](char c) {
            return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
                   c == '-' || c == '_' || c == '.';
@@ -56,11 +54,11 @@ std::string SlotFor(const std::string& name) {
     const bool fits = (lower >= 'a' && lower <= 'z') || (lower >= '0' && lower <= '9');
     slot += fits ? lower : '_';
   }
-  return slot.substr(0, kNameBytesMax);
+  return slot.substr(0, kSourceNameBytesMax);
 }
 
 bool IsSlotName(std::string_view text) {
-  return !text.empty() && text.size() <= kNameBytesMax &&
+  return !text.empty() && text.size() <= kSourceNameBytesMax &&
          std::all_of(text.begin(), text.end(), [](char c) {
            return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '_';
          });

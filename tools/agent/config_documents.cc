@@ -12,14 +12,13 @@ namespace {
 
 constexpr NumberRange kSettle{0, 3'600'000};
 constexpr NumberRange kReconcile{1, 31'536'000};
-constexpr NumberRange kCanary{0, 31'536'000};
+constexpr NumberRange kOptional{0, 31'536'000};
 constexpr NumberRange kPercent{0, 100};
 constexpr NumberRange kCount{1, 1'000'000'000};
 constexpr NumberRange kRate{0, int64_t{1} << 40};
-constexpr size_t kNameBytesMax = 63;
 
 bool IsName(const std::string& text) {
-  return text.size() <= kNameBytesMax &&
+  return text.size() <= kSourceNameBytesMax &&
          text.find_first_not_of(
              "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.") ==
              std::string::npos;
@@ -44,7 +43,7 @@ Result<DocumentsConfig> ReadDocuments(ConfigSection section) {
       section.Number("reconcile_every_s", options.reconcile_every_s, kReconcile);
   options.references_every_s =
       section.Number("references_every_s", options.references_every_s, kReconcile);
-  options.canary_every_s = section.Number("canary_every_s", options.canary_every_s, kCanary);
+  options.canary_every_s = section.Number("canary_every_s", options.canary_every_s, kOptional);
   options.exclude = section.Strings("exclude", {});
   for (const std::string& text : options.exclude) {
     const auto pattern = capture::PathPattern::Parse(text);
@@ -55,6 +54,8 @@ Result<DocumentsConfig> ReadDocuments(ConfigSection section) {
       "mass_delete_percent", static_cast<int64_t>(options.mass_delete_percent), kPercent));
   options.mass_delete_min = static_cast<uint64_t>(
       section.Number("mass_delete_min", static_cast<int64_t>(options.mass_delete_min), kCount));
+  options.audit_every_s = section.Number("audit_every_s", options.audit_every_s, kOptional);
+  options.audit_limit = section.Size("audit_limit", options.audit_limit, kRate);
   config.mapping_file = section.String("mapping", {});
   RETURN_IF_ERROR(section.Finish());
   return config;
@@ -74,6 +75,8 @@ std::string DocumentsText(const DocumentsConfig& config) {
   out << "]\nupload_limit = " << Quoted(SizeText(options.upload_limit))
       << "\nmass_delete_percent = " << options.mass_delete_percent
       << "\nmass_delete_min = " << options.mass_delete_min
+      << "\naudit_every_s = " << options.audit_every_s
+      << "\naudit_limit = " << Quoted(SizeText(options.audit_limit))
       << "\nmapping = " << Quoted(config.mapping_file) << "\n";
   return out.str();
 }

@@ -20,6 +20,10 @@ struct NumberRange {
   int64_t max;
 };
 
+// As long as PostgreSQL takes for an application_name.
+inline constexpr size_t kSourceNameBytesMax = 63;
+inline constexpr NumberRange kLag{1, 31'536'000};  // seconds
+
 class ConfigSection {
  public:
   // `table` null: the section is not there.

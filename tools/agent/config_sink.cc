@@ -9,7 +9,6 @@
 namespace kembar::agent {
 namespace {
 
-constexpr NumberRange kLag{1, 31'536'000};
 constexpr NumberRange kQuiet{0, 31'536'000};
 constexpr std::string_view kSourceBegins = "postgres/";
 

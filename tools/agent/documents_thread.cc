@@ -11,18 +11,20 @@
 namespace kembar::agent {
 namespace {
 
-constexpr int64_t kSecondUs = 1'000'000;
-constexpr int64_t kBehindWarnS = 300;
-constexpr int64_t kBehindCriticalS = 3'600;
+constexpr double kBehindWarnS = 300;
+constexpr double kBehindCriticalS = 3'600;
 
-int64_t AgeSeconds(int64_t then_us, int64_t now_us) {
-  return std::max<int64_t>(now_us - then_us, 0) / kSecondUs;
-}
-
-// Unset does not mean OK: what never was is infinitely old.
-double AgeOrNever(int64_t then_us, int64_t now_us) {
-  return then_us == 0 ? std::numeric_limits<double>::infinity()
-                      : static_cast<double>(AgeSeconds(then_us, now_us));
+void AddAuditAlarms(const documents::SourceStatus& status, const documents::SourceOptions& options,
+                    int64_t now_us, std::vector<AgentAlarm>* alarms) {
+  if (status.audit_differences > 0) {
+    alarms->push_back({true, "the last audit found " + std::to_string(status.audit_differences) +
+                                 " differing files"});
+  }
+  if (!status.audit_trouble.empty()) alarms->push_back({false, status.audit_trouble});
+  if (IsAuditOverdue(status.audit_us, options.audit_every_s, now_us)) {
+    alarms->push_back(
+        {false, "the last audit is " + WholeSeconds(AgeSeconds(status.audit_us, now_us)) + " old"});
+  }
 }
 
 }  // namespace
@@ -33,9 +35,9 @@ std::vector<AgentAlarm> DocumentsAlarms(const documents::SourceStatus& status,
   if (!status.held.empty()) alarms.push_back({true, status.held});
   if (status.caught_up_us != 0 && status.held.empty() &&
       AgeSeconds(status.caught_up_us, now_us) >= kBehindWarnS) {
-    const int64_t age = AgeSeconds(status.caught_up_us, now_us);
-    alarms.push_back({age >= kBehindCriticalS, "documents of the last " + std::to_string(age) +
-                                                   " s may not be in the log yet"});
+    const double age = AgeSeconds(status.caught_up_us, now_us);
+    alarms.push_back({age >= kBehindCriticalS,
+                      "documents of the last " + WholeSeconds(age) + " may not be in the log yet"});
   }
   if (!status.trouble.empty()) alarms.push_back({status.caught_up_us == 0, status.trouble});
   if (status.unreadable > 0) {
@@ -48,12 +50,13 @@ std::vector<AgentAlarm> DocumentsAlarms(const documents::SourceStatus& status,
                                  std::to_string(options.reconcile_every_s) +
                                  " s: raise fs.inotify.max_user_watches"});
   }
-  const int64_t stale_s = 3 * options.canary_every_s + kBehindWarnS;
+  const auto stale_s = static_cast<double>(3 * options.canary_every_s) + kBehindWarnS;
   if (options.canary_every_s > 0 && status.canary_us != 0 &&
       AgeSeconds(status.canary_us, now_us) > stale_s) {
     alarms.push_back({true, "the last canary file is " +
-                                std::to_string(AgeSeconds(status.canary_us, now_us)) + " s old"});
+                                WholeSeconds(AgeSeconds(status.canary_us, now_us)) + " old"});
   }
+  AddAuditAlarms(status, options, now_us, &alarms);
   std::stable_partition(alarms.begin(), alarms.end(),
                         [](const AgentAlarm& alarm) { return alarm.critical; });
   return alarms;
@@ -79,11 +82,19 @@ std::string RenderDocumentsMetrics(const documents::SourceStatus& s,
   gauge("watches", "Directories that are watched.", s.watches);
   gauge("unwatched", "Directories that could not be watched.", s.unwatched);
   gauge("lag_seconds", "Time since all that had been seen was in the log; +Inf: it never was.",
-        AgeOrNever(s.caught_up_us, now_us));
+        AgeSeconds(s.caught_up_us, now_us));
   gauge("reconciled_age_seconds", "Time since the whole tree was last looked at; +Inf: never.",
-        AgeOrNever(s.reconciled_us, now_us));
+        AgeSeconds(s.reconciled_us, now_us));
   gauge("canary_age_seconds", "Age of the newest canary file that is in the log; +Inf: none.",
-        AgeOrNever(s.canary_us, now_us));
+        AgeSeconds(s.canary_us, now_us));
+  gauge("audit_running", "Whether an audit runs.", s.auditing ? 1 : 0);
+  gauge("audit_age_seconds", "Time since the last audit began; +Inf: none yet.",
+        AgeSeconds(s.audit_us, now_us));
+  gauge("audit_differences", "Files that differed in the last audit.", s.audit_differences);
+  gauge("audit_unsettled", "Files that the last audit did not judge, because they changed.",
+        s.audit_unsettled);
+  counter("audit_repaired_total", "Files that were recorded anew because an audit found them.",
+          s.audit_repaired);
   counter("recorded_total", "Versions of documents that were recorded.", s.recorded);
   counter("deleted_total", "Deletions that were recorded.", s.deleted);
   counter("bytes_sent_total", "Bytes of contents that were sent.", s.bytes_sent);

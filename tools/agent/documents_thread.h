@@ -28,6 +28,9 @@ class DocumentsThread {
   static Result<std::unique_ptr<DocumentsThread>> Start(const AgentConfig& config);
   ~DocumentsThread();
 
+  // An audit is asked for now. Any thread.
+  void AskAudit() { source_->AskAudit(); }
+
   documents::SourceStatus status() const { return source_->status(); }
   std::vector<AgentAlarm> AlarmsNow() const;
   std::string MetricsNow() const;

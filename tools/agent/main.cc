@@ -108,14 +108,16 @@ sigset_t AllSignals() {
   return signals;
 }
 
-// Takes the signals until one of them ends the program. SIGUSR2 ends only this.
-void SignalsMain(Wakeup* wakeup) {
+// Takes the signals until one of them ends the program. SIGUSR2 ends only this. `documents` may be
+// null.
+void SignalsMain(Wakeup* wakeup, DocumentsThread* documents) {
   const sigset_t signals = AllSignals();
   while (true) {
     int received = 0;
     if (sigwait(&signals, &received) != 0 || received == SIGUSR2) return;
     if (received == SIGUSR1) {
       wakeup->AskAudit();
+      if (documents != nullptr) documents->AskAudit();
     } else {
       wakeup->Stop();
       return;
@@ -186,7 +188,7 @@ int RunAgent(const AgentConfig& config, bool accept_new_database) {
   spdlog::info("starting version={} agent={} source={} sink={} http={}", KEMBAR_VERSION,
                config.name, SourcesText(config), config.sink ? "postgres" : "-",
                running.http ? running.http->address() : "-");
-  std::thread signals_thread(SignalsMain, wakeup);
+  std::thread signals_thread(SignalsMain, wakeup, running.documents.get());
   const Status status = config.postgres
                             ? RunPostgresSource(config, accept_new_database, &running.board, wakeup)
                             : WaitForStop(running.sink.get(), wakeup);

@@ -2,6 +2,7 @@
 #include "tools/agent/metrics_page.h"
 
 #include <algorithm>
+#include <limits>
 
 #include <prometheus/text_serializer.h>
 
@@ -28,6 +29,15 @@ prometheus::ClientMetric& MetricsPage::Sample(const char* name, const char* help
   prometheus::ClientMetric& sample = at->metric.emplace_back();
   for (const auto& [key, value] : labels) sample.label.push_back({key, value});
   return sample;
+}
+
+double AgeSeconds(int64_t then_us, int64_t now_us) {
+  if (then_us == 0) return std::numeric_limits<double>::infinity();
+  return static_cast<double>(std::max<int64_t>(now_us - then_us, 0)) / kSecondUs;
+}
+
+std::string WholeSeconds(double seconds) {
+  return std::to_string(static_cast<int64_t>(seconds)) + " s";
 }
 
 }  // namespace kembar::agent

@@ -28,4 +28,11 @@ class MetricsPage {
   std::vector<prometheus::MetricFamily> families_;
 };
 
+// What the page and alarms tell of times, which are microseconds since 1970 UTC.
+inline constexpr int64_t kSecondUs = 1'000'000;
+// Unset does not mean OK: what never was (0) is infinitely old.
+double AgeSeconds(int64_t then_us, int64_t now_us);
+// "17 s"
+std::string WholeSeconds(double seconds);
+
 }  // namespace kembar::agent

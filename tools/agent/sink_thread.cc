@@ -16,12 +16,6 @@ namespace {
 using restore::SinkState;
 using restore::SinkStatus;
 
-constexpr int64_t kSecondUs = 1'000'000;
-
-std::string WholeSeconds(double seconds) {
-  return std::to_string(static_cast<int64_t>(seconds)) + " s";
-}
-
 // Since the source committed the log's newest transaction.
 double QuietSeconds(const SinkStatus& status, int64_t now_us) {
   return static_cast<double>(std::max<int64_t>(now_us - status.newest_time_us, 0)) / kSecondUs;

@@ -11,17 +11,6 @@
 namespace kembar::agent {
 namespace {
 
-constexpr int64_t kSecondUs = 1'000'000;
-constexpr int64_t kAuditGraceS = 3'600;
-
-// Unset does not mean OK: what never was is infinitely old.
-double AgeSeconds(int64_t then_us, int64_t now_us) {
-  if (then_us == 0) return std::numeric_limits<double>::infinity();
-  return static_cast<double>(std::max<int64_t>(now_us - then_us, 0)) / kSecondUs;
-}
-
-std::string Whole(double seconds) { return std::to_string(static_cast<int64_t>(seconds)) + " s"; }
-
 void AddLevels(const SourceStats& s, int64_t now_us, MetricsPage* page) {
   page->Gauge("kembar_agent_retained_wal_bytes",
               "WAL that the server keeps for the slot; as of the last answer of the server.",
@@ -97,6 +86,12 @@ double LagSeconds(const SourceStats& stats, int64_t now_us) {
   return AgeSeconds(stats.caught_up_us, now_us);
 }
 
+bool IsAuditOverdue(int64_t audit_us, int64_t every_s, int64_t now_us) {
+  constexpr int64_t kGraceS = 3'600;
+  return audit_us != 0 && every_s > 0 &&
+         AgeSeconds(audit_us, now_us) > static_cast<double>(2 * every_s + kGraceS);
+}
+
 std::vector<AgentAlarm> Alarms(const SourceStats& s, int64_t now_us) {
   std::vector<AgentAlarm> alarms;
   const auto add = [&](bool critical, std::string text) {
@@ -108,7 +103,7 @@ std::vector<AgentAlarm> Alarms(const SourceStats& s, int64_t now_us) {
         "the log does not hold everything yet (" + std::string(SourceStateName(s.state)) + ")");
   } else if (lag >= static_cast<double>(s.lag_warn_s)) {
     add(lag >= static_cast<double>(s.lag_critical_s),
-        "the log is behind the database by " + Whole(lag));
+        "the log is behind the database by " + WholeSeconds(lag));
   }
   if (s.retained_wal_bytes >= s.retained_wal_warn_bytes) {
     add(s.retained_wal_bytes >= s.retained_wal_critical_bytes,
@@ -124,15 +119,14 @@ std::vector<AgentAlarm> Alarms(const SourceStats& s, int64_t now_us) {
   }
   if (s.canary_on && s.canary_us != 0 && s.caught_up_us != 0 &&
       AgeSeconds(s.canary_us, now_us) >= static_cast<double>(s.lag_critical_s)) {
-    add(true, "the last canary is " + Whole(AgeSeconds(s.canary_us, now_us)) + " old");
+    add(true, "the last canary is " + WholeSeconds(AgeSeconds(s.canary_us, now_us)) + " old");
   }
   if (!s.canary_on && !s.canary_why_off.empty()) add(false, "no canary: " + s.canary_why_off);
   if (s.audit_differences > 0) {
     add(true, "the last audit found " + std::to_string(s.audit_differences) + " differing rows");
   }
-  if (s.audit_us != 0 && s.audit_every_s > 0 &&
-      AgeSeconds(s.audit_us, now_us) > static_cast<double>(2 * s.audit_every_s + kAuditGraceS)) {
-    add(false, "the last audit is " + Whole(AgeSeconds(s.audit_us, now_us)) + " old");
+  if (IsAuditOverdue(s.audit_us, s.audit_every_s, now_us)) {
+    add(false, "the last audit is " + WholeSeconds(AgeSeconds(s.audit_us, now_us)) + " old");
   }
   std::stable_partition(alarms.begin(), alarms.end(),
                         [](const AgentAlarm& alarm) { return alarm.critical; });

@@ -65,6 +65,8 @@ struct AgentAlarm {
 };
 // What is wrong, critical first.
 std::vector<AgentAlarm> Alarms(const SourceStats& stats, int64_t now_us);
+// Whether audits, of which the last began then (0: none yet), have stopped coming.
+bool IsAuditOverdue(int64_t audit_us, int64_t every_s, int64_t now_us);
 // As metrics: how many of each severity.
 void AddAlarms(const char* name, const std::string& source, const std::vector<AgentAlarm>& alarms,
                MetricsPage* page);

@@ -103,15 +103,16 @@ class Reader {
  public:
   Reader(const std::string& file, std::vector<PackageTable>* packages,
          std::vector<MemberTable>* members, std::vector<DocumentRule>* documents,
-         std::vector<DocumentColumn>* document_columns)
+         std::vector<DocumentColumn>* document_columns, std::optional<UnitTable>* unit)
       : file_(file),
         packages_(packages),
         members_(members),
         documents_(documents),
-        document_columns_(document_columns) {}
+        document_columns_(document_columns),
+        unit_(unit) {}
 
   Status Read(const toml::table& root) {
-    const Words sections = {"package", "member", "document", "document_column"};
+    const Words sections = {"package", "member", "unit", "document", "document_column"};
     for (auto&& [key, node] : root) {
       const std::string_view name = key.str();
       const std::string where =
@@ -133,6 +134,9 @@ class Reader {
     for (auto&& node : members) RETURN_IF_ERROR(ReadMember(*node.as_table()));
     for (size_t i = 0; i < members_->size(); ++i) {
       RETURN_IF_ERROR(CheckParent(i, *members[i].as_table()));
+    }
+    if (const toml::node* units = root.get("unit")) {
+      for (auto&& node : *units->as_array()) RETURN_IF_ERROR(ReadUnit(*node.as_table()));
     }
     if (const toml::node* rules = root.get("document")) {
       for (auto&& node : *rules->as_array()) RETURN_IF_ERROR(ReadDocument(*node.as_table()));
@@ -163,6 +167,7 @@ class Reader {
     package.title = entry.Text("title", false);
     package.value = entry.Text("value", false);
     package.category = entry.Text("category", false);
+    package.unit = entry.Text("unit", false);
     CheckFirst(package.table, &entry);
     if (package.prefix.size() > kPrefixBytesMax) {
       entry.Fail("prefix", "is longer than " + std::to_string(kPrefixBytesMax) + " bytes");
@@ -173,7 +178,7 @@ class Reader {
         entry.Fail("prefix", "\"" + package.prefix + "\" is that of " + other.table.Display());
       }
     }
-    RETURN_IF_ERROR(entry.Finish({"table", "prefix", "title", "value", "category"}));
+    RETURN_IF_ERROR(entry.Finish({"table", "prefix", "title", "value", "category", "unit"}));
     packages_->push_back(std::move(package));
     return Status::Ok();
   }
@@ -184,9 +189,21 @@ class Reader {
     member.table = entry.Table("table");
     member.column = entry.Text("column", true);
     member.parent = entry.Table("parent");
+    member.unit = entry.Text("unit", false);
     CheckFirst(member.table, &entry);
-    RETURN_IF_ERROR(entry.Finish({"table", "column", "parent"}));
+    RETURN_IF_ERROR(entry.Finish({"table", "column", "parent", "unit"}));
     members_->push_back(std::move(member));
+    return Status::Ok();
+  }
+
+  Status ReadUnit(const toml::table& table) {
+    Entry entry(file_, "unit", table);
+    UnitTable unit;
+    unit.table = entry.Table("table");
+    unit.name = entry.Text("name", true);
+    if (unit_->has_value()) entry.Fail("table", "is the second; work units have one table");
+    RETURN_IF_ERROR(entry.Finish({"table", "name"}));
+    *unit_ = std::move(unit);
     return Status::Ok();
   }
 
@@ -245,7 +262,7 @@ class Reader {
       entry.Fail("parent",
                  member.parent.Display() + " goes round in a circle and never reaches a package");
     }
-    return entry.Finish({"table", "column", "parent"});
+    return entry.Finish({"table", "column", "parent", "unit"});
   }
 
   const std::string& file_;
@@ -253,11 +270,12 @@ class Reader {
   std::vector<MemberTable>* const members_;
   std::vector<DocumentRule>* const documents_;
   std::vector<DocumentColumn>* const document_columns_;
+  std::optional<UnitTable>* const unit_;
   std::set<TableName> tables_;
 };
 
 // Blanks for what a log or a terminal would not take; cut at a character.
-std::string Title(std::string_view text) {
+std::string OneLine(std::string_view text) {
   std::string out;
   while (!text.empty()) {
     const size_t length = Utf8Length(text);
@@ -307,7 +325,7 @@ Result<Mapping> Mapping::Parse(std::string_view text, const std::string& name) {
   Mapping mapping;
   mapping.text_ = text;
   RETURN_IF_ERROR(Reader(name, &mapping.packages_, &mapping.members_, &mapping.documents_,
-                         &mapping.document_columns_)
+                         &mapping.document_columns_, &mapping.unit_table_)
                       .Read(root));
   return mapping;
 }
@@ -369,11 +387,22 @@ size_t Mapping::Rank(const TableName& root) const {
   return FindPackage(*table) == nullptr ? kUnmapped : steps;
 }
 
+size_t Mapping::CopyRank(const TableName& root) const {
+  if (IsUnitTable(root)) return 0;
+  const size_t rank = Rank(root);
+  return rank == kUnmapped ? kUnmapped : rank + 1;
+}
+
+bool Mapping::States(const TableName& root) const {
+  const MemberTable* member = FindMember(root);
+  return FindPackage(root) != nullptr || (member != nullptr && !member->unit.empty());
+}
+
 std::vector<TableName> Mapping::InOrder(std::vector<TableName> tables) const {
   std::vector<std::pair<size_t, TableName>> ranked;
   ranked.reserve(tables.size());
   for (TableName& table : tables) {
-    const size_t rank = Rank(table);
+    const size_t rank = CopyRank(table);
     ranked.emplace_back(rank, std::move(table));
   }
   std::stable_sort(ranked.begin(), ranked.end(),
@@ -400,23 +429,39 @@ std::string PackageIndex::OfParent(const MemberTable& member, const std::string&
   return kNone;
 }
 
+void PackageIndex::NoteUnit(const std::string& item, const Row& row) {
+  const std::string* name = Text(row, mapping_->unit_table()->name);
+  if (name != nullptr) units_.insert_or_assign(item, OneLine(*name));
+}
+
+std::string PackageIndex::UnitOf(const std::string* value) const {
+  if (value == nullptr) return {};
+  if (mapping_->unit_table()) {
+    const auto named = units_.find(ItemOf(mapping_->unit_table()->table, *value));
+    if (named != units_.end()) return named->second;
+  }
+  return OneLine(*value);
+}
+
 Placement PackageIndex::Place(const TableShape& table, const std::string& item,
                               const Row& row) const {
   Learn(table);
-  Placement placement{kNone, {}, {}};
+  Placement placement{.package = kNone, .title = {}, .unit = {}, .value = {}};
   if (const PackageTable* package = mapping_->FindPackage(Mapped(table))) {
     // Without a key nothing tells one row, and so one package, from another.
     if (table.key.empty()) return placement;
     placement.package = PackageName(package->prefix, ParseItem(item).key);
-    if (const std::string* title = Text(row, package->title)) placement.title = Title(*title);
+    if (const std::string* title = Text(row, package->title)) placement.title = OneLine(*title);
     if (const std::string* value = Text(row, package->value);
         value && value->size() <= kTextBytesMax && IsDecimal(*value)) {
       placement.value = *value;
     }
+    placement.unit = UnitOf(Text(row, package->unit));
   } else if (const MemberTable* member = mapping_->FindMember(Mapped(table))) {
     if (const std::string* value = Text(row, member->column)) {
       placement.package = OfParent(*member, *value);
     }
+    if (placement.package != kNone) placement.unit = UnitOf(Text(row, member->unit));
   }
   return placement;
 }

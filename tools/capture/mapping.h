@@ -30,11 +30,19 @@ struct PackageTable {
   std::string title;     // column, may be empty
   std::string value;     // column, may be empty; a decimal
   std::string category;  // column, may be empty
+  std::string unit;      // column, may be empty; see UnitTable
 };
 struct MemberTable {
   TableName table;
   std::string column;
   TableName parent;
+  std::string unit;  // column, may be empty; see UnitTable
+};
+// Work units by name: what a `unit` column holds is the key of a row here, whose `name` is told
+// instead. Without such a table, or such a row, the column's own value is.
+struct UnitTable {
+  TableName table;
+  std::string name;  // column
 };
 
 // Documents by their path (docs/documents.md, "Mapping").
@@ -66,10 +74,18 @@ class Mapping {
   const std::vector<PackageTable>& packages() const { return packages_; }
   // Parents before children, packages first, then all others in the given order.
   std::vector<TableName> InOrder(std::vector<TableName> tables) const;
+  const std::optional<UnitTable>& unit_table() const { return unit_table_; }
+  // Whether rows of this table (of a partition: its root) say something of their package.
+  bool States(const TableName& root) const;
   // The same as a number, for partitions, of which only TableShape::root is mapped: 0 for packages,
   // then 1, 2, … for members by the length of their chain, kUnmapped for all others.
   static constexpr size_t kUnmapped = SIZE_MAX;
   size_t Rank(const TableName& root) const;
+  // The order in which a first copy reads tables: what others are found by comes first.
+  size_t CopyRank(const TableName& root) const;
+  bool IsUnitTable(const TableName& root) const {
+    return unit_table_ && unit_table_->table == root;
+  }
   const std::vector<DocumentColumn>& document_columns() const { return document_columns_; }
   // The package of a document by the first pattern that matches its path (bytes, relative); nothing
   // when none does.
@@ -87,12 +103,14 @@ class Mapping {
   std::vector<MemberTable> members_;
   std::vector<DocumentRule> documents_;
   std::vector<DocumentColumn> document_columns_;
+  std::optional<UnitTable> unit_table_;
 };
 
 // What one row says of its package.
 struct Placement {
   std::string package;  // "-": none
   std::string title;    // of the package's own row, at most 1,024 bytes, cut at a character
+  std::string unit;     // the work unit's name, likewise
   std::string value;    // exact decimal as the log takes it; empty when the column holds none
 };
 
@@ -103,6 +121,9 @@ class PackageIndex {
   // Tells of a partition, under whose name its rows are remembered, while children name its root.
   // Call it for every table before the index is filled from a log; Place does so by itself.
   void Learn(const TableShape& table) const;
+
+  // Remembers the name of a work unit, which a row of the mapping's unit table says.
+  void NoteUnit(const std::string& item, const Row& row);
 
   // Where this row belongs now. `item` is its name. Does not remember it: see Set.
   Placement Place(const TableShape& table, const std::string& item, const Row& row) const;
@@ -115,10 +136,12 @@ class PackageIndex {
 
  private:
   std::string OfParent(const MemberTable& member, const std::string& value) const;
+  std::string UnitOf(const std::string* value) const;
 
   const Mapping* const mapping_;
   mutable std::map<TableName, std::set<TableName>> partitions_;  // root -> those with other names
   std::unordered_map<std::string, std::string> packages_;        // item -> package
+  std::unordered_map<std::string, std::string> units_;           // item -> name
 };
 
 }  // namespace kembar::capture

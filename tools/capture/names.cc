@@ -4,12 +4,11 @@
 #include <algorithm>
 #include <optional>
 
-#include "tools/capture/utf8.h"
+#include "tools/capture/percent.h"
 
 namespace kembar::capture {
 namespace {
 
-constexpr char kHex[] = "0123456789ABCDEF";
 constexpr size_t kNameBytesMax = 1024;  // what a log takes as an item's name
 
 constexpr std::string_view kRow = "row/";
@@ -22,58 +21,7 @@ constexpr std::string_view kTransactionPart = "transaction-part/";
 constexpr std::string_view kCut = "cut/";
 constexpr std::string_view kAudit = "audit/";
 
-bool IsPlain(char c) {
-  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' ||
-         c == '-';
-}
-
-// Letters, digits, '_', '-' and well-formed characters above 127 stand for themselves; the rest,
-// and what a log refuses in names (control characters, ill-formed bytes), is %XX.
-void AppendEncoded(std::string_view text, std::string* out) {
-  while (!text.empty()) {
-    const size_t length = Utf8Length(text);
-    const std::string_view character = text.substr(0, std::max<size_t>(length, 1));
-    const bool raw =
-        length == 1 ? IsPlain(text.front()) : length > 1 && !IsControlCharacter(character);
-    if (raw) {
-      out->append(character);
-    } else {
-      for (const char c : character) {
-        const auto byte = static_cast<unsigned char>(c);
-        out->push_back('%');
-        out->push_back(kHex[byte >> 4]);
-        out->push_back(kHex[byte & 0xf]);
-      }
-    }
-    text.remove_prefix(character.size());
-  }
-}
-
-int HexDigit(char c) {
-  if (c >= '0' && c <= '9') return c - '0';
-  return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
-}
-
-// Only what AppendEncoded gives is taken, so that a name has one spelling.
-std::optional<std::string> Decode(std::string_view text) {
-  std::string out;
-  for (size_t i = 0; i < text.size(); ++i) {
-    if (text[i] != '%') {
-      out.push_back(text[i]);
-      continue;
-    }
-    if (text.size() - i < 3) return std::nullopt;
-    const int high = HexDigit(text[i + 1]);
-    const int low = HexDigit(text[i + 2]);
-    if (high < 0 || low < 0) return std::nullopt;
-    out.push_back(static_cast<char>(high * 16 + low));
-    i += 2;
-  }
-  std::string again;
-  AppendEncoded(out, &again);
-  if (again != text) return std::nullopt;
-  return out;
-}
+std::optional<std::string> Decode(std::string_view text) { return PercentDecode(text, {}); }
 
 std::optional<TableName> DecodeTableName(std::string_view text) {
   const size_t dot = text.find('.');
@@ -129,11 +77,7 @@ std::string Joined(std::string_view prefix, std::string_view rest) {
 }  // namespace
 
 std::string TableName::Encoded() const {
-  std::string out;
-  AppendEncoded(schema, &out);
-  out += '.';
-  AppendEncoded(table, &out);
-  return out;
+  return PercentEncode(schema, {}) + "." + PercentEncode(table, {});
 }
 
 Result<TableName> ParseTableName(std::string_view text) {
@@ -166,7 +110,7 @@ std::string RowItem(const TableName& table, std::span<const std::string_view> ke
   const size_t key_at = item.size();
   for (size_t i = 0; i < key.size(); ++i) {
     if (i > 0) item += '/';
-    AppendEncoded(key[i], &item);
+    item += PercentEncode(key[i], {});
   }
   if (item.size() > kNameBytesMax) {
     const Digest digest = Sha256({std::string_view(item).substr(key_at)});

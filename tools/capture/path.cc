@@ -5,12 +5,12 @@
 
 #include "replicator/base/check.h"
 #include "replicator/base/digest.h"
-#include "tools/capture/utf8.h"
+#include "tools/capture/percent.h"
 
 namespace kembar::capture {
 namespace {
 
-constexpr char kHex[] = "0123456789ABCDEF";
+constexpr std::string_view kAlsoPlain = "./";
 constexpr size_t kPathBytesMax = 4'096;
 constexpr size_t kItemBytesMax = 1'024;
 constexpr size_t kPatternBytesMax = 1'024;
@@ -27,38 +27,6 @@ std::vector<std::string_view> Split(std::string_view path) {
 
 bool IsPlainPart(std::string_view part) {
   return !part.empty() && part != "." && part != ".." && part.find('\0') == std::string_view::npos;
-}
-
-bool IsPlainByte(char c) {
-  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' ||
-         c == '-' || c == '.' || c == '/';
-}
-
-int HexDigit(char c) {
-  if (c >= '0' && c <= '9') return c - '0';
-  return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
-}
-
-std::string Encode(std::string_view path) {
-  std::string out;
-  while (!path.empty()) {
-    const size_t length = Utf8Length(path);
-    const std::string_view character = path.substr(0, std::max<size_t>(length, 1));
-    const bool raw =
-        length == 1 ? IsPlainByte(path.front()) : length > 1 && !IsControlCharacter(character);
-    for (const char c : character) {
-      if (raw) {
-        out.push_back(c);
-        continue;
-      }
-      const auto byte = static_cast<unsigned char>(c);
-      out.push_back('%');
-      out.push_back(kHex[byte >> 4]);
-      out.push_back(kHex[byte & 0xf]);
-    }
-    path.remove_prefix(character.size());
-  }
-  return out;
 }
 
 std::string Item(std::string_view prefix, std::string_view encoded) {
@@ -101,25 +69,12 @@ bool IsPlainPath(std::string_view path) {
 
 std::string EncodePath(std::string_view path) {
   CHECK(IsPlainPath(path));
-  return Encode(path);
+  return PercentEncode(path, kAlsoPlain);
 }
 
 std::optional<std::string> DecodePath(std::string_view encoded) {
-  std::string path;
-  for (size_t i = 0; i < encoded.size(); ++i) {
-    if (encoded[i] != '%') {
-      path.push_back(encoded[i]);
-      continue;
-    }
-    if (encoded.size() - i < 3) return std::nullopt;
-    const int high = HexDigit(encoded[i + 1]);
-    const int low = HexDigit(encoded[i + 2]);
-    if (high < 0 || low < 0) return std::nullopt;
-    path.push_back(static_cast<char>(high * 16 + low));
-    i += 2;
-  }
-  if (!IsPlainPath(path) || Encode(path) != encoded) return std::nullopt;
-  return path;
+  std::optional<std::string> path = PercentDecode(encoded, kAlsoPlain);
+  return path && IsPlainPath(*path) ? path : std::nullopt;
 }
 
 std::string DocumentItem(std::string_view encoded) { return Item(kDocumentPrefix, encoded); }

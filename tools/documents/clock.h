@@ -9,6 +9,9 @@
 
 namespace kembar::documents {
 
+inline constexpr int64_t kMsNs = 1'000'000;
+inline constexpr int64_t kSecondNs = 1'000 * kMsNs;
+
 inline int64_t SteadyNs() {
   return std::chrono::duration_cast<std::chrono::nanoseconds>(
              std::chrono::steady_clock::now().time_since_epoch())

@@ -89,6 +89,25 @@ Status ReadContent(int fd, const ChunkFn& each, Document* document) {
   return Status::Ok();
 }
 
+Result<std::string> Differences(const Tree& tree, const FileFacts& facts, const Document& document,
+                                const ChunkFn& each) {
+  std::string what;
+  const auto add = [&what](const char* word) {
+    what += what.empty() ? word : std::string(", ") + word;
+  };
+  if (facts.size != document.size) {
+    add("size");
+  } else {
+    Document there;
+    ASSIGN_OR_RETURN(const Fd fd, tree.OpenFile(document.path));
+    RETURN_IF_ERROR(ReadContent(fd.get(), each, &there));
+    if (there.sha256 != document.sha256 || there.chunks != document.chunks) add("content");
+  }
+  if (facts.mode != document.mode) add("mode");
+  if (facts.mtime_ns != document.mtime_ns) add("time");
+  return what;
+}
+
 bool IsOpenForWriting(int fd) {
   // A read lease is refused while there are writers. It is given back at once; should a writer come
   // in between, the kernel's word about it must not be the default SIGIO, which would end us.

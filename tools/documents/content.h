@@ -39,6 +39,12 @@ using ChunkFn = std::function<Status(const Digest& digest, std::string bytes)>;
 // kUnavailable: the file changed while it was read; try again later.
 Status ReadContent(int fd, const ChunkFn& each, Document* document);
 
+// In what the file `document.path`, of which `facts` are known, is not what was recorded: "size",
+// "content", "mode", "time", or several of them; empty: it is equal. Reads it whole, unless its
+// size says enough. Errors: of OpenFile, ReadContent and `each`.
+Result<std::string> Differences(const Tree& tree, const FileFacts& facts, const Document& document,
+                                const ChunkFn& each);
+
 // Whether somebody has the file open for writing. False also when it can't be known.
 bool IsOpenForWriting(int fd);
 

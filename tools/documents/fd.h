@@ -3,9 +3,14 @@
 // Thread-safety: as an int.
 #pragma once
 
+#include <fcntl.h>
+
 #include <utility>
 
 namespace kembar::documents {
+
+// Opens a directory, and never what a symbolic link of that name leads to.
+inline constexpr int kDirectoryFlags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
 
 class Fd {
  public:

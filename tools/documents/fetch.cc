@@ -15,13 +15,18 @@ namespace {
 constexpr size_t kAtOnce = 16;  // chunks of one call, so at most 16 MiB in memory
 constexpr client::Millis kSilence(30'000);
 
-Status TakeVersion(const v1::ItemVersion& version, std::map<std::string, PlacedDocument>* by_path) {
+using ByPath = std::map<std::string, PlacedDocument>;
+
+// `source`: only what it recorded; null: everybody's.
+Status TakeVersion(const v1::ItemVersion& version, const std::string* source, ByPath* by_path) {
   if (version.kind() != v1::RECORD_KIND_PUT) return Status::Ok();
   Result<Document> document = DecodeDocument(version.payload());
   if (!document.ok()) {
     return document.status().Prepend("record " + std::to_string(version.index()) + ", item " +
                                      version.item());
   }
+  const std::string& by = document->source;
+  if (source != nullptr && !by.empty() && by != *source) return Status::Ok();
   PlacedDocument& placed = (*by_path)[document->path];
   if (placed.index < version.index()) {
     placed = {version.package(), version.index(), *std::move(document)};
@@ -29,33 +34,59 @@ Status TakeVersion(const v1::ItemVersion& version, std::map<std::string, PlacedD
   return Status::Ok();
 }
 
+// Gives the living documents of a package ("": of all) and deletions; `each` may fail.
+Status EachDocument(client::NodeStubs* node, const std::string& log, const v1::AsOf& as_of,
+                    const std::string& package,
+                    const std::function<Status(const v1::ItemVersion&)>& each) {
+  v1::ListItemsRequest request;
+  request.set_log(log);
+  if (as_of.at_case() != v1::AsOf::AT_NOT_SET) *request.mutable_as_of() = as_of;
+  request.set_item_prefix(std::string(capture::kDocumentPrefix));
+  request.set_with_payload(true);
+  request.set_package(package);
+  Status odd;
+  const Status status = client::ListItems(node, request, client::Deadline::Never(),
+                                          [&](const v1::ItemVersion& version) {
+                                            odd = each(version);
+                                            return odd.ok();
+                                          });
+  RETURN_IF_ERROR(status.Prepend("list documents"));
+  return odd;
+}
+
+std::vector<PlacedDocument> InOrder(ByPath by_path) {
+  std::vector<PlacedDocument> documents;
+  documents.reserve(by_path.size());
+  for (auto& [path, placed] : by_path) documents.push_back(std::move(placed));
+  return documents;
+}
+
 }  // namespace
 
 Result<std::vector<PlacedDocument>> ListDocuments(client::NodeStubs* node, const std::string& log,
                                                   const v1::AsOf& as_of,
                                                   const std::vector<std::string>& packages) {
-  std::map<std::string, PlacedDocument> by_path;
+  ByPath by_path;
   const std::vector<std::string> all = {""};
   for (const std::string& package : packages.empty() ? all : packages) {
-    v1::ListItemsRequest request;
-    request.set_log(log);
-    if (as_of.at_case() != v1::AsOf::AT_NOT_SET) *request.mutable_as_of() = as_of;
-    request.set_item_prefix(std::string(capture::kDocumentPrefix));
-    request.set_with_payload(true);
-    request.set_package(package);
-    Status odd;
-    const Status status = client::ListItems(node, request, client::Deadline::Never(),
-                                            [&](const v1::ItemVersion& version) {
-                                              odd = TakeVersion(version, &by_path);
-                                              return odd.ok();
-                                            });
-    RETURN_IF_ERROR(status.Prepend("list documents"));
-    RETURN_IF_ERROR(odd);
+    RETURN_IF_ERROR(
+        EachDocument(node, log, as_of, package, [&by_path](const v1::ItemVersion& version) {
+          return TakeVersion(version, nullptr, &by_path);
+        }));
   }
-  std::vector<PlacedDocument> documents;
-  documents.reserve(by_path.size());
-  for (auto& [path, placed] : by_path) documents.push_back(std::move(placed));
-  return documents;
+  return InOrder(std::move(by_path));
+}
+
+Result<std::vector<PlacedDocument>> ListDocumentsOf(client::NodeStubs* node, const std::string& log,
+                                                    const v1::AsOf& as_of,
+                                                    const std::string& source,
+                                                    const std::stop_token& stop) {
+  ByPath by_path;
+  RETURN_IF_ERROR(EachDocument(node, log, as_of, "", [&](const v1::ItemVersion& version) {
+    if (stop.stop_requested()) return Status(Code::kCancelled, "stopping");
+    return TakeVersion(version, &source, &by_path);
+  }));
+  return InOrder(std::move(by_path));
 }
 
 // Asks one node; what it lacks, or sends damaged, is simply not in `got`.

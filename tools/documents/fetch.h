@@ -10,6 +10,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <stop_token>
 #include <string>
 #include <vector>
 
@@ -31,6 +32,12 @@ struct PlacedDocument {
 Result<std::vector<PlacedDocument>> ListDocuments(client::NodeStubs* node, const std::string& log,
                                                   const v1::AsOf& as_of,
                                                   const std::vector<std::string>& packages);
+// Likewise, only those that `source` recorded, or of which it is not said who did. kCancelled: it
+// was told to stop.
+Result<std::vector<PlacedDocument>> ListDocumentsOf(client::NodeStubs* node, const std::string& log,
+                                                    const v1::AsOf& as_of,
+                                                    const std::string& source,
+                                                    const std::stop_token& stop);
 
 using Nodes = std::vector<std::shared_ptr<client::NodeStubs>>;
 

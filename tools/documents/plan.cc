@@ -3,18 +3,15 @@
 
 #include <algorithm>
 
-namespace kembar::documents {
-namespace {
+#include "tools/documents/clock.h"
 
-constexpr int64_t kSecondNs = 1'000'000'000;
+namespace kembar::documents {
 
 bool IsBelow(const std::string& path, const std::string& directory) {
   return directory.empty() || path == directory ||
          (path.size() > directory.size() && path.starts_with(directory) &&
           path[directory.size()] == '/');
 }
-
-}  // namespace
 
 bool IsAsKnown(const Known& known, const FileFacts& facts) {
   return known.size == facts.size && known.mode == facts.mode && known.mtime_ns == facts.mtime_ns;

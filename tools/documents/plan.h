@@ -32,6 +32,9 @@ using KnownFiles = std::map<std::string, Known>;  // by path, so that a director
 // Whether the file is as the log has it, as far as one can tell without reading it.
 bool IsAsKnown(const Known& known, const FileFacts& facts);
 
+// Whether `path` is `directory` ("": the root) or stands somewhere in it.
+bool IsBelow(const std::string& path, const std::string& directory);
+
 // The known paths below `directory` ("": all) that `scan` has not found and that do not stand in
 // something unreadable.
 std::vector<std::string> Vanished(const KnownFiles& known, const std::string& directory,

@@ -3,6 +3,7 @@
 
 #include <utility>
 
+#include "tools/capture/names.h"
 #include "tools/capture/path.h"
 #include "tools/client/reader.h"
 #include "tools/documents/content.h"
@@ -209,6 +210,16 @@ Status Recorder::Delete(const std::vector<std::string>& paths) {
     if (!batch.changes.empty()) RETURN_IF_ERROR(Append(std::move(batch)));
   }
   return Status::Ok();
+}
+
+Status Recorder::RecordAudit(const std::string& payload) {
+  Batch batch;
+  v1::Draft* draft = batch.request.add_drafts();
+  draft->set_kind(v1::RECORD_KIND_PUT);
+  draft->set_package("-");
+  draft->set_item(capture::AuditItem(options_.source));
+  draft->set_payload(payload);
+  return Append(std::move(batch));
 }
 
 Status Recorder::Append(Batch batch) {

@@ -57,6 +57,11 @@ class Recorder {
   // Records that these known files are gone.
   Status Delete(const std::vector<std::string>& paths);
 
+  // Records the result of an audit, as item audit/SOURCE.
+  Status RecordAudit(const std::string& payload);
+  // What is known turned out to be wrong: loaded() is false, and Load is to be called.
+  void Forget() { loaded_ = false; }
+
   UploadTotals totals() const { return uploader_ ? uploader_->totals() : UploadTotals(); }
   // Told why nothing goes on, while Record and Delete wait for the log; an OK: it goes on.
   std::function<void(const Status&)> on_waiting;

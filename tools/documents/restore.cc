@@ -14,7 +14,6 @@
 namespace kembar::documents {
 namespace {
 
-constexpr int kDirectoryFlags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
 constexpr mode_t kDirectoryMode = 0755;
 
 Status Errno(const std::string& what) {
@@ -177,25 +176,6 @@ class Restorer {
   std::set<std::string> written_;  // directories
 };
 
-std::string Differences(const Tree& tree, const FileFacts& facts, const Document& document) {
-  std::string what;
-  const auto add = [&what](const char* word) {
-    what += what.empty() ? word : std::string(", ") + word;
-  };
-  if (facts.size != document.size) {
-    add("size");
-  } else {
-    Document there;
-    const Result<Fd> fd = tree.OpenFile(document.path);
-    const auto nothing = [](const Digest&, const std::string&) { return Status::Ok(); };
-    const Status status = fd.ok() ? ReadContent(fd->get(), nothing, &there) : fd.status();
-    if (!status.ok() || there.sha256 != document.sha256) add("content");
-  }
-  if (facts.mode != document.mode) add("mode");
-  if (facts.mtime_ns != document.mtime_ns) add("time");
-  return what;
-}
-
 uint64_t BytesOf(const std::vector<PlacedDocument>& documents) {
   uint64_t bytes = 0;
   for (const PlacedDocument& placed : documents) bytes += placed.document.size;
@@ -245,7 +225,9 @@ Result<std::vector<FileFinding>> CompareDocuments(const std::vector<PlacedDocume
     if (IsOwnFile(document.path)) continue;
     FileFinding finding{placed.package, document.path, FileState::kMissing, {}};
     if (const auto at = scan.files.find(document.path); at != scan.files.end()) {
-      finding.what = Differences(tree, at->second, document);
+      const auto nothing = [](const Digest&, const std::string&) { return Status::Ok(); };
+      const Result<std::string> what = Differences(tree, at->second, document, nothing);
+      finding.what = what.ok() ? *what : "content";
       finding.state = finding.what.empty() ? FileState::kIdentical : FileState::kDiffers;
       scan.files.erase(at);
     }

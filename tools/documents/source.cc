@@ -11,8 +11,6 @@
 namespace kembar::documents {
 namespace {
 
-constexpr int64_t kMsNs = 1'000'000;
-constexpr int64_t kSecondNs = 1'000 * kMsNs;
 constexpr int64_t kRetryMs = 1'000;
 
 }  // namespace
@@ -57,7 +55,11 @@ bool DocumentsSource::Skips(const std::string& path) const {
 
 Status DocumentsSource::Run(std::stop_token stop) {
   stop_ = stop;
-  ASSIGN_OR_RETURN(watcher_, Watcher::Make());
+  ASSIGN_OR_RETURN(auto watcher, Watcher::Make());
+  {
+    const std::lock_guard lock(mutex_);
+    watcher_ = std::move(watcher);
+  }
   recorder_ =
       std::make_unique<Recorder>(RecorderOptions{.nodes = nodes_,
                                                  .log = log_,
@@ -68,12 +70,14 @@ Status DocumentsSource::Run(std::stop_token stop) {
     Publish(why.ok() ? "watching" : "waiting", why);
   };
   const std::stop_callback wake(stop, [this] { watcher_->Wake(); });
+  audit_at_ns_ = SteadyNs() + options_.audit_every_s * kSecondNs;
   while (!stop.stop_requested()) {
     const Status status = Turn();
     if (stop.stop_requested()) break;
     Publish(status.ok() ? "watching" : "waiting", status);
     watcher_->Wait(std::chrono::milliseconds(status.ok() ? WaitMs() : kRetryMs), &hints_);
   }
+  audit_.reset();
   Publish("stopped", Status::Ok());
   return Status::Ok();
 }
@@ -96,6 +100,7 @@ Status DocumentsSource::Turn() {
   }
   RETURN_IF_ERROR(RecordReady());
   RETURN_IF_ERROR(DeleteVanished());
+  RETURN_IF_ERROR(AuditTurn());
   if (candidates_.empty() && vanished_.empty()) {
     const std::lock_guard lock(mutex_);
     facts_.caught_up_us = WallNs() / 1'000;
@@ -143,6 +148,7 @@ Status DocumentsSource::Reconcile() {
   candidates_.clear();
   vanished_.clear();
   unreadable_.clear();
+  std::erase_if(anew_, [&scan](const std::string& path) { return !scan.files.contains(path); });
   for (const auto& [path, facts] : scan.files) Consider(path, facts);
   NoteVanished(Vanished(recorder_->known(), "", scan));
   for (const std::string& path : scan.unreadable) unreadable_.insert(path);
@@ -159,7 +165,7 @@ Status DocumentsSource::Reconcile() {
 void DocumentsSource::Consider(const std::string& path, const FileFacts& facts) {
   const auto known = recorder_->known().find(path);
   const bool same = known != recorder_->known().end() && IsAsKnown(known->second, facts) &&
-                    known->second.package == recorder_->PackageOf(path);
+                    known->second.package == recorder_->PackageOf(path) && !anew_.contains(path);
   if (!same) candidates_.try_emplace(path, options_.settle_ms * kMsNs);
 }
 
@@ -201,6 +207,7 @@ int64_t DocumentsSource::WaitMs() const {
   const int64_t now = SteadyNs();
   int64_t until = std::min(reconcile_at_ns_, references_at_ns_) - now;
   if (options_.canary_every_s > 0) until = std::min(until, canary_at_ns_ - now);
+  if (options_.audit_every_s > 0 && !audit_) until = std::min(until, audit_at_ns_ - now);
   if (!candidates_.empty() || !vanished_.empty()) {
     until = std::min(until, std::clamp(options_.settle_ms / 4, int64_t{20}, int64_t{500}) * kMsNs);
   }
@@ -232,6 +239,7 @@ void DocumentsSource::Publish(const char* state, const Status& trouble) {
   facts_.unreadable = unreadable_.size();
   facts_.watches = watcher_->watches();
   facts_.unwatched = watcher_->unwatched();
+  facts_.auditing = audit_ != nullptr;
 }
 
 }  // namespace kembar::documents

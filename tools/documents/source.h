@@ -6,7 +6,10 @@
 // while the directory is surely the same (plan.h); otherwise they are held and told, until an
 // operator puts a file `.kembar-confirm-deletions` into the directory.
 //
-// Thread-safety: Run on one thread; status() from any.
+// From time to time an audit reads every byte beside all of this (audit.h), on a thread of its own;
+// what it finds is recorded in the log, and recorded anew.
+//
+// Thread-safety: Run on one thread; status() and AskAudit() from any.
 #pragma once
 
 #include <cstdint>
@@ -22,6 +25,7 @@
 
 #include "replicator/base/status.h"
 #include "tools/capture/mapping.h"
+#include "tools/documents/audit_thread.h"
 #include "tools/documents/plan.h"
 #include "tools/documents/recorder.h"
 #include "tools/documents/watcher.h"
@@ -42,6 +46,8 @@ struct SourceOptions {
   uint64_t upload_limit = 0;         // bytes a second; 0: none
   uint64_t mass_delete_percent = 20;
   uint64_t mass_delete_min = 100;
+  int64_t audit_every_s = 86'400;             // 0: only when asked for
+  uint64_t audit_limit = uint64_t{32} << 20;  // bytes a second that it reads; 0: no limit
 
   std::string Source() const { return "documents/" + name; }
 };
@@ -70,6 +76,13 @@ struct SourceStatus {
   int64_t reconciled_us = 0;
   int64_t caught_up_us = 0;  // everything that was seen then is in the log
   int64_t canary_us = 0;     // when the last canary in the log was written
+  // Audits by this process.
+  bool auditing = false;           // one runs
+  int64_t audit_us = 0;            // when the last one began
+  uint64_t audit_differences = 0;  // files that it found missing, extra or differing
+  uint64_t audit_unsettled = 0;    // files that it did not judge
+  uint64_t audit_repaired = 0;     // by all: files that were recorded anew
+  std::string audit_trouble;       // why there is none; empty: nothing keeps it
 };
 
 class DocumentsSource {
@@ -82,6 +95,8 @@ class DocumentsSource {
   // Until `stop`. Returns early only when the system gives no means to watch anything.
   Status Run(std::stop_token stop);
   SourceStatus status() const;
+  // An audit begins as soon as the log can be reached and none is running.
+  void AskAudit();
 
   // Told on Run's thread when something goes wrong (`good` is false) or goes on again. Set before
   // Run.
@@ -108,6 +123,14 @@ class DocumentsSource {
   Status DeleteVanished();
   std::string WhyHold(const Tree& tree, size_t deletions) const;
   Status WriteCanary();
+  // source_audit.cc
+  Status AuditTurn();
+  Status BeginAudit();
+  void TakeAudit();
+  Result<AuditReport> FinishedAudit();
+  void LeaveOutWaiting(AuditReport* report) const;
+  bool Repair(const AuditReport& report);
+  bool TakeAuditAsked();
   int64_t WaitMs() const;
   void Publish(const char* state, const Status& trouble);
   void NoteChange(std::string* last, const std::string& now, const char* over) const;
@@ -120,7 +143,7 @@ class DocumentsSource {
   const std::vector<capture::PathPattern> exclude_;
   // Run's thread only.
   std::stop_token stop_;
-  std::unique_ptr<Watcher> watcher_;
+  std::unique_ptr<Watcher> watcher_;  // set under mutex_, for AskAudit
   std::unique_ptr<Recorder> recorder_;
   DeletionGuard guard_;
   std::map<std::string, Settling> candidates_;
@@ -131,12 +154,20 @@ class DocumentsSource {
   int64_t reconcile_at_ns_ = 0;                        // steady
   int64_t references_at_ns_ = 0;
   int64_t canary_at_ns_ = 0;
+  int64_t audit_at_ns_ = 0;
+  std::unique_ptr<AuditThread> audit_;  // while one runs
+  std::string audit_unwritten_;         // its result, until it is in the log
+  std::set<std::string> touched_;       // recorded, or deleted in the log, since it began
+  std::set<std::string> anew_;          // to be recorded even if they look as known
+  bool audit_follow_up_due_ = false;    // another is to tell whether the repair has helped
+  bool audit_follows_up_ = false;       // this is it; no other follows
   std::string canary_trouble_;
   std::string noted_trouble_;  // what on_note was told last
   std::string noted_held_;
   // Shared.
   mutable std::mutex mutex_;
   SourceStatus facts_;
+  bool audit_asked_ = false;
 };
 
 }  // namespace kembar::documents

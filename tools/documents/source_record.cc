@@ -15,7 +15,6 @@
 namespace kembar::documents {
 namespace {
 
-constexpr int64_t kMsNs = 1'000'000;
 constexpr int64_t kLateNs = 30'000 * kMsNs;
 constexpr char kCanaryTemporary[] = ".kembar-canary.tmp";
 constexpr uint64_t kLargeBytes = uint64_t{8} << 20;
@@ -36,10 +35,11 @@ std::vector<std::string> DocumentsSource::FindReady(const Tree& tree) {
       // Gone, or no regular file any more. What cannot be looked at is looked at again later.
       const bool gone = facts.status().code() != Code::kIo;
       if (gone && known != recorder_->known().end()) vanished_.try_emplace(path, now);
+      if (gone) anew_.erase(path);
       if (!gone) unreadable_.insert(path);
       keep = false;
     } else if (known != recorder_->known().end() && IsAsKnown(known->second, *facts) &&
-               known->second.package == recorder_->PackageOf(path)) {
+               known->second.package == recorder_->PackageOf(path) && !anew_.contains(path)) {
       keep = false;
     } else if (at->second.IsStable(*facts, now, wall)) {
       const Result<Fd> fd = tree.OpenFile(path);
@@ -81,9 +81,12 @@ Status DocumentsSource::RecordBatch(const Tree& tree, std::vector<std::string>* 
   }
   ready->resize(ready->size() - taken);
   if (!vanished_.empty()) guard_.Added(fresh);
+  uint64_t repaired = 0;
   for (const std::string& path : result.recorded) {
     candidates_.erase(path);
     vanished_.erase(path);
+    repaired += anew_.erase(path);
+    if (audit_) touched_.insert(path);
   }
   for (const std::string& path : result.unreadable) {
     candidates_.erase(path);
@@ -92,6 +95,7 @@ Status DocumentsSource::RecordBatch(const Tree& tree, std::vector<std::string>* 
   {
     const std::lock_guard lock(mutex_);
     facts_.recorded += result.recorded.size();
+    facts_.audit_repaired += repaired;
     const bool canary = std::find(result.recorded.begin(), result.recorded.end(), kCanaryFile) !=
                         result.recorded.end();
     if (canary) facts_.canary_us = recorder_->known().at(kCanaryFile).mtime_ns / 1'000;
@@ -156,7 +160,10 @@ Status DocumentsSource::DeleteVanished() {
   }
   RETURN_IF_ERROR(recorder_->Delete(paths));
   guard_.Deleted(paths.size());
-  for (const std::string& path : paths) vanished_.erase(path);
+  for (const std::string& path : paths) {
+    vanished_.erase(path);
+    if (audit_) touched_.insert(path);
+  }
   publish("", 0);
   if (confirmed) {
     guard_.Begin();

@@ -13,7 +13,6 @@
 namespace kembar::documents {
 namespace {
 
-constexpr int kDirectoryFlags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
 constexpr size_t kDepthMax = 200;  // each level keeps a descriptor open
 
 Status Failed(const std::string& what) {

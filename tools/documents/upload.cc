@@ -4,8 +4,6 @@
 #include <grpcpp/grpcpp.h>
 
 #include <algorithm>
-#include <condition_variable>
-#include <mutex>
 
 #include "replicator/base/check.h"
 
@@ -29,7 +27,7 @@ Uploader::Uploader(client::PrimaryFollower* follower, UploadOptions options, std
     : follower_(follower),
       options_(options),
       stop_(std::move(stop)),
-      free_at_(std::chrono::steady_clock::now()) {}
+      throttle_(options_.bytes_per_s, stop_) {}
 
 // Calls the primary until it answers, something comes back that waiting cannot mend, or the time is
 // up.
@@ -128,7 +126,7 @@ Status Uploader::Put(const std::vector<const std::string*>& chunks) {
     request.add_chunks(*chunk);
     size += chunk->size();
   }
-  RETURN_IF_ERROR(Throttle(size));
+  RETURN_IF_ERROR(throttle_.Take(size));
   v1::PutResponse response;
   const auto deadline = client::Deadline::After(options_.timeout);
   const Status status = CallPrimary(deadline, [&](client::NodeStubs& node, auto* context) {
@@ -174,22 +172,6 @@ Status Uploader::EnsureSome(const std::vector<Digest>& digests) {
   if (missing.empty()) return status.Prepend("keep chunks at both sites");
   return Status(Code::kGap, "the primary changed: " + std::to_string(missing.size()) +
                                 " chunks must be sent again");
-}
-
-// Waits until the limit has room for `bytes`.
-Status Uploader::Throttle(uint64_t bytes) {
-  if (options_.bytes_per_s == 0) return Status::Ok();
-  std::mutex mutex;
-  std::unique_lock lock(mutex);
-  std::condition_variable_any nobody;
-  nobody.wait_until(lock, stop_, free_at_, [] { return false; });
-  if (stop_.stop_requested()) return Stopped();
-  const auto now = std::chrono::steady_clock::now();
-  const double seconds = static_cast<double>(bytes) / static_cast<double>(options_.bytes_per_s);
-  free_at_ =
-      std::max(free_at_, now) + std::chrono::duration_cast<std::chrono::steady_clock::duration>(
-                                    std::chrono::duration<double>(seconds));
-  return Status::Ok();
 }
 
 }  // namespace kembar::documents

@@ -9,7 +9,6 @@
 // for by the stop token.
 #pragma once
 
-#include <chrono>
 #include <cstdint>
 #include <set>
 #include <stop_token>
@@ -18,6 +17,7 @@
 
 #include "replicator/base/digest.h"
 #include "tools/client/follower.h"
+#include "tools/documents/throttle.h"
 
 namespace kembar::documents {
 
@@ -56,7 +56,6 @@ class Uploader {
   Status AskMissing(const std::vector<Digest>& digests, const client::Deadline& deadline,
                     std::set<Digest>* missing);
   Status EnsureSome(const std::vector<Digest>& digests);
-  Status Throttle(uint64_t bytes);
   template <class Call>
   Status CallPrimary(const client::Deadline& deadline, const Call& call);
 
@@ -68,7 +67,7 @@ class Uploader {
   std::vector<Digest> given_;     // since the last Ensure
   std::set<std::string> put_to_;  // addresses that took or had them
   UploadTotals totals_;
-  std::chrono::steady_clock::time_point free_at_;  // when the limit lets more through
+  Throttle throttle_;
 };
 
 }  // namespace kembar::documents

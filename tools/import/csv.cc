@@ -3,10 +3,10 @@
 
 #include <algorithm>
 
+#include "tools/import/scanner.h"
+
 namespace kembar::import {
 namespace {
-
-constexpr std::string_view kByteOrderMark = "\xef\xbb\xbf";
 
 // One past the line end behind `pos`, or the end of the input.
 size_t NextLine(std::string_view bytes, size_t pos) {

@@ -16,8 +16,6 @@
 namespace kembar::import {
 namespace {
 
-constexpr std::string_view kByteOrderMark = "\xef\xbb\xbf";
-
 struct FormatRules {
   std::string_view name;
   std::string_view expected;

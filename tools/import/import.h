@@ -39,6 +39,7 @@ struct Draft {
   std::string title;    // the package's title if this row states one, white space tidied; or empty
   std::string
       value;  // the package's value in rupiah, exact decimal such as "999995334.78"; or empty
+  std::string unit;  // the work unit that buys, likewise
   uint64_t row = 0;  // in its file, broken rows counted
 };
 

@@ -22,7 +22,7 @@ struct Dataset {
   std::string_view name;
   std::vector<std::string_view> columns;  // a row that has all of them is of this dataset
   std::vector<std::string_view> keys;
-  bool states_package = false;  // its rows give the package's title and value
+  bool states_package = false;  // its rows give the package's title, value and unit
 };
 
 // The first that fits counts: later steps repeat the columns of earlier ones.
@@ -129,6 +129,7 @@ Status MapIsb(const Row& row, Draft* draft) {
   if (dataset->states_package) {
     draft->title = row.Text("/nama_paket");
     draft->value = PackageValue(row);
+    draft->unit = row.Text("/nama_satker");
   }
   return Status::Ok();
 }

@@ -42,6 +42,9 @@ Status MapOcds(const Row& row, Draft* draft) {
        {"/tender/title", "/planning/budget/project", "/planning/project", "/title"}) {
     if (draft->title.empty()) draft->title = row.Text(path);
   }
+  for (std::string_view path : {"/tender/procuringEntity/name", "/buyer/name"}) {
+    if (draft->unit.empty()) draft->unit = row.Text(path);
+  }
   draft->value = RupiahAmount(row, "/tender/value");
   if (IsZero(draft->value)) draft->value = RupiahAmount(row, "/planning/budget/amount");
   return Status::Ok();

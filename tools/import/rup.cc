@@ -8,6 +8,7 @@ Status MapRup(const Row& row, Draft* draft) {
   draft->package = "rup/" + id;
   draft->item = "rup";
   draft->title = row.Text("/nama");
+  draft->unit = row.Text("/nama_satker");
   draft->value = row.Decimal("/total_pagu");
   return Status::Ok();
 }

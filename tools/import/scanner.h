@@ -31,6 +31,8 @@ struct Scan {
 // First byte at or after `pos` that is not JSON white space, or bytes.size().
 size_t SkipSpace(std::string_view bytes, size_t pos);
 
+inline constexpr std::string_view kByteOrderMark = "\xef\xbb\xbf";
+
 // Scans the value that begins at or after `pos`.
 Scan ScanValue(std::string_view bytes, size_t pos);
 

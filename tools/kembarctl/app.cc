@@ -42,6 +42,7 @@ void AddCommands(CLI::App* app, Context* context) {
   AddRestore(app, context);
   AddCompare(app, context);
   AddAudit(app, context);
+  AddCut(app, context);
   AddManual(app, context);
   AddFailover(app, context);
   AddSwitchover(app, context);

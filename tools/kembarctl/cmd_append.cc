@@ -14,11 +14,12 @@
 namespace kembar::ctl {
 namespace {
 
-struct Options {
+struct AppendOptions {
   std::string package;
   std::string item;
   std::string file;
   std::string title;
+  std::string unit;
   std::string value;
   std::string source;
   uint64_t position = 0;
@@ -52,7 +53,7 @@ Result<uint64_t> FreshPosition(client::PrimaryFollower* follower, const std::str
   return std::max(last.position() + 1, static_cast<uint64_t>(now.count()));
 }
 
-Outcome RunAppend(Context* context, const Options& options) {
+Outcome RunAppend(Context* context, const AppendOptions& options) {
   ASSIGN_OR_RETURN(std::string payload, ReadPayload(options.file));
   ASSIGN_OR_RETURN(client::PrimaryFollower * follower, context->Follower());
   v1::AppendRequest request;
@@ -71,6 +72,7 @@ Outcome RunAppend(Context* context, const Options& options) {
   draft->set_item(options.item);
   draft->set_title(options.title);
   draft->set_value(options.value);
+  draft->set_unit(options.unit);
   draft->set_payload(std::move(payload));
   ASSIGN_OR_RETURN(const v1::AppendResponse answer,
                    client::AppendOnce(follower, request, context->timeout()));
@@ -92,7 +94,7 @@ Outcome RunAppend(Context* context, const Options& options) {
 }  // namespace
 
 void AddAppend(CLI::App* app, Context* context) {
-  auto options = std::make_shared<Options>();
+  auto options = std::make_shared<AppendOptions>();
   CLI::App* command = app->add_subcommand("append", "Append one item of a package from a file");
   command->add_option("--package", options->package, "The package, such as tender/2612639")
       ->required();
@@ -100,6 +102,7 @@ void AddAppend(CLI::App* app, Context* context) {
   command->add_option("--file", options->file, "Its content; - reads standard input")->required();
   command->add_option("--title", options->title, "The package's title");
   command->add_option("--value", options->value, "The package's value in rupiah, 999995334.78");
+  command->add_option("--unit", options->unit, "The work unit (satuan kerja) that buys it");
   CLI::Option* source =
       command->add_option("--source", options->source, "Who appends (default kembarctl/USER@HOST)");
   command

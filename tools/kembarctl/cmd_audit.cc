@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <chrono>
 
+#include "tools/kembarctl/audit_documents.h"
 #include "tools/kembarctl/commands.h"
 #include "tools/kembarctl/restore_common.h"
 #include "tools/restore/audit.h"
@@ -16,7 +17,9 @@ using Align = Table::Align;
 // The agent makes one a day (audit_every_s); two missed are too many.
 constexpr double kMaxAgeHours = 49;
 
-struct Options : DatabaseOptions {
+struct AuditOptions : DatabaseOptions {
+  std::string dir;
+  std::vector<std::string> exclude;
   double max_age_h = kMaxAgeHours;
 };
 
@@ -38,6 +41,13 @@ void AddTableTroubles(const Json& tables, View* view) {
     if (equal != table.end() && equal->is_boolean() && equal->get<bool>()) continue;
     view->troubles.push_back("table " + table.value("name", std::string("?")) + " is not equal");
   }
+}
+
+void AddFiles(const Json& files, const std::string& source, View* view) {
+  MergeFiles(files, &view->json["files"]);
+  const auto equal = files.find("equal");
+  if (equal == files.end() || *equal == true) return;
+  view->troubles.push_back("the files of " + source + " are not equal");
 }
 
 // Adds one recorded audit. What can't be read has not been checked.
@@ -63,11 +73,7 @@ void AddRecorded(const restore::RecordedAudit& audit, double max_age_h, View* vi
     for (const Json& table : payload["tables"]) view->json["tables"].push_back(table);
   }
   if (has_files && payload["files"].is_object()) {
-    for (const auto& [key, value] : payload["files"].items()) view->json["files"][key] = value;
-    const auto equal = payload["files"].find("equal");
-    if (equal != payload["files"].end() && *equal != true) {
-      view->troubles.push_back("the files of " + audit.source + " are not equal");
-    }
+    AddFiles(payload["files"], audit.source, view);
   }
 }
 
@@ -87,6 +93,7 @@ Outcome Finish(const Context& context, const View& view) {
                     FormatCount(row.value("rows", uint64_t{0})), equal ? "yes" : "NO"});
     }
     if (!table.empty()) Print(table.Render({.width = TerminalWidth(), .color = UseColor()}));
+    PrintFiles(view.json["files"]);
     for (const Json& source : view.json["sources"]) {
       PrintLine(
           Printable(source.value("source", std::string())) + ": " +
@@ -100,7 +107,9 @@ Outcome Finish(const Context& context, const View& view) {
     first += ", and " + std::to_string(view.troubles.size() - 1) + " more";
   }
   return Status(Code::kDiverged, "audit: " + first,
-                "kembarctl compare postgres --dsn DSN names packages and rows");
+                view.troubles.front().starts_with("table ")
+                    ? "kembarctl compare postgres --dsn DSN names packages and rows"
+                    : "");
 }
 
 View NewView() {
@@ -111,7 +120,7 @@ View NewView() {
   return view;
 }
 
-Outcome ShowRecorded(Context* context, const Options& options) {
+Outcome ShowRecorded(Context* context, const AuditOptions& options) {
   ASSIGN_OR_RETURN(const auto log, OpenLog(context, options.at));
   const auto audits = restore::ReadAudits(log.get(), options.source);
   if (!audits.ok()) return audits.status().Prepend("audit");
@@ -122,32 +131,59 @@ Outcome ShowRecorded(Context* context, const Options& options) {
   return Finish(*context, view);
 }
 
-Outcome AuditNow(Context* context, const Options& options) {
+Status AuditDatabase(Context* context, const AuditOptions& options, View* view) {
   ASSIGN_OR_RETURN(const auto log, OpenLog(context, options.at));
+  const bool other = options.source.starts_with(kDocumentsSources);
   LazyBar bar("audit");
   const Result<restore::Audit> audit = restore::AuditSource(
-      log.get(), {.dsn = options.dsn, .source = options.source, .timeout = context->timeout()},
+      log.get(),
+      {.dsn = options.dsn, .source = other ? "" : options.source, .timeout = context->timeout()},
       bar.Updater());
   bar.Finish();
-  if (!audit.ok()) return audit.status().Prepend("audit");
-  View view = NewView();
-  SetBoundary(audit->report.boundary, &view.json);
-  view.json["lsn"] = capture::FormatLsn(audit->lsn);
+  RETURN_IF_ERROR(audit.status());
+  SetBoundary(audit->report.boundary, &view->json);
+  view->json["lsn"] = capture::FormatLsn(audit->lsn);
   for (const restore::TableFinding& table : audit->report.tables) {
-    view.json["tables"].push_back(TableJson(table));
+    view->json["tables"].push_back(TableJson(table));
   }
-  view.json["sources"].push_back({{"source", audit->report.boundary.source},
-                                  {"index", audit->report.boundary.index},
-                                  {"time", JsonTime(NowUs())},
-                                  {"age_seconds", 0.0}});
-  AddTableTroubles(view.json["tables"], &view);
+  view->json["sources"].push_back({{"source", audit->report.boundary.source},
+                                   {"index", audit->report.boundary.index},
+                                   {"time", JsonTime(NowUs())},
+                                   {"age_seconds", 0.0}});
+  AddTableTroubles(view->json["tables"], view);
+  return Status::Ok();
+}
+
+Status AuditFiles(Context* context, const AuditOptions& options, View* view) {
+  const bool given = options.source.starts_with(kDocumentsSources);
+  ASSIGN_OR_RETURN(const DirectoryAudit audit,
+                   AuditDirectory(context, {.dir = options.dir,
+                                            .source = given ? options.source : "",
+                                            .at = options.at,
+                                            .exclude = options.exclude}));
+  view->json["sources"].push_back(
+      {{"source", audit.source},
+       {"index", audit.index},
+       {"time", JsonTime(audit.report.time_us)},
+       {"age_seconds", static_cast<double>(NowUs() - audit.report.time_us) / 1e6}});
+  AddFiles(FilesJson(audit.report), audit.source, view);
+  return Status::Ok();
+}
+
+// Of what is given: the database, the directory, or both.
+Outcome AuditNow(Context* context, const AuditOptions& options) {
+  View view = NewView();
+  Status status;
+  if (!options.dsn.empty()) status = AuditDatabase(context, options, &view);
+  if (status.ok() && !options.dir.empty()) status = AuditFiles(context, options, &view);
+  if (!status.ok()) return status.Prepend("audit");
   return Finish(*context, view);
 }
 
 }  // namespace
 
 void AddAudit(CLI::App* app, Context* context) {
-  auto options = std::make_shared<Options>();
+  auto options = std::make_shared<AuditOptions>();
   CLI::App* command = app->add_subcommand(
       "audit", "Does the log hold what its living sources hold? The latest audit, or one now");
   command->footer(
@@ -155,6 +191,12 @@ void AddAudit(CLI::App* app, Context* context) {
       "could not be made: a check that did not run has failed.");
   command->add_option("--dsn", options->dsn,
                       "Audit this living source now (its user needs REPLICATION)");
+  command->add_option(
+      "--dir", options->dir,
+      "Audit this living uploads directory now: every byte of every file (of several\n"
+      "sources: --source documents/NAME)");
+  command->add_option("--exclude", options->exclude,
+                      "Paths of it that the agent leaves out (patterns of documents.exclude)");
   command
       ->add_option("--max-age", options->max_age_h, "Hours after which a recorded audit is too old")
       ->check(CLI::PositiveNumber)
@@ -162,7 +204,8 @@ void AddAudit(CLI::App* app, Context* context) {
   AddSourceOptions(command, options.get());
   command->callback([context, options] {
     context->run = [context, options] {
-      return options->dsn.empty() ? ShowRecorded(context, *options) : AuditNow(context, *options);
+      const bool now = !options->dsn.empty() || !options->dir.empty();
+      return now ? AuditNow(context, *options) : ShowRecorded(context, *options);
     };
   });
 }

@@ -7,7 +7,7 @@
 
 #include "tools/kembarctl/commands.h"
 #include "tools/kembarctl/compare_view.h"
-#include "tools/kembarctl/parse.h"
+#include "tools/kembarctl/cut.h"
 #include "tools/kembarctl/restore_common.h"
 #include "tools/restore/compare.h"
 #include "tools/restore/thresholds.h"
@@ -15,7 +15,7 @@
 namespace kembar::ctl {
 namespace {
 
-struct Options : DatabaseOptions {
+struct CompareOptions : DatabaseOptions {
   std::string thresholds;
   std::string date;
 };
@@ -39,7 +39,7 @@ std::string Today() {
   return {text, size};
 }
 
-Outcome RunPostgres(Context* context, const Options& options) {
+Outcome RunPostgres(Context* context, const CompareOptions& options) {
   const std::string date = options.date.empty() ? Today() : options.date;
   if (!restore::IsDate(date)) {
     context->wrong_usage = true;
@@ -48,7 +48,8 @@ Outcome RunPostgres(Context* context, const Options& options) {
   ASSIGN_OR_RETURN(const restore::Thresholds thresholds, ReadThresholds(options.thresholds));
   restore::CompareOptions comparing{
       .dsn = options.dsn, .as_of = {}, .source = options.source, .packages = options.packages};
-  ASSIGN_OR_RETURN(comparing.as_of, ParseAsOf(options.as_of));
+  ASSIGN_OR_RETURN(comparing.as_of,
+                   ResolveAsOf(context, options.as_of, options.at, options.source));
   ASSIGN_OR_RETURN(const auto log, OpenLog(context, options.at));
   LazyBar bar("compare");
   const Result<restore::CompareReport> report =
@@ -65,14 +66,15 @@ Outcome RunPostgres(Context* context, const Options& options) {
 }
 
 void AddPostgres(CLI::App* parent, Context* context) {
-  auto options = std::make_shared<Options>();
+  auto options = std::make_shared<CompareOptions>();
   CLI::App* command = parent->add_subcommand(
       "postgres", "A PostgreSQL database: identical, differing, missing, extra, by package");
   command->add_option("--dsn", options->dsn, "The database to look at, as libpq takes it")
       ->required();
   command->add_option("--package", options->packages, "Tell only of these packages");
   command->add_option("--as-of", options->as_of,
-                      "The log as it was at this index or time, such as 2019-07-08T12:00:00+07:00");
+                      "As the log was at this index or time, such as 2019-07-08T12:00:00+07:00,\n"
+                      "or at the newest cut at which all documents were there: cut");
   command->add_option("--thresholds", options->thresholds,
                       "Limits of direct procurement, TOML (default: as built in)");
   command->add_option("--date", options->date,

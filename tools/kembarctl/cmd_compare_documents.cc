@@ -8,7 +8,7 @@
 #include "tools/documents/fetch.h"
 #include "tools/documents/referenced.h"
 #include "tools/kembarctl/commands.h"
-#include "tools/kembarctl/parse.h"
+#include "tools/kembarctl/cut.h"
 #include "tools/kembarctl/restore_common.h"
 
 namespace kembar::ctl {
@@ -17,7 +17,7 @@ namespace {
 using documents::FileFinding;
 using documents::FileState;
 
-struct Options {
+struct CompareDocumentsOptions {
   std::string dir;
   std::vector<std::string> packages;
   std::string as_of;
@@ -90,9 +90,9 @@ Json ReportJson(const std::map<std::string, PackageFindings>& packages) {
   return json;
 }
 
-Outcome RunCompareDocuments(Context* context, const Options& options) {
+Outcome RunCompareDocuments(Context* context, const CompareDocumentsOptions& options) {
   ASSIGN_OR_RETURN(const std::string log, context->Log());
-  ASSIGN_OR_RETURN(const v1::AsOf as_of, ParseAsOf(options.as_of));
+  ASSIGN_OR_RETURN(const v1::AsOf as_of, ResolveAsOf(context, options.as_of, options.at, {}));
   ASSIGN_OR_RETURN(const auto reader, context->Reader(options.at));
   ASSIGN_OR_RETURN(auto list, documents::ListDocuments(reader.get(), log, as_of, options.packages));
   ASSIGN_OR_RETURN(const documents::Referenced referenced,
@@ -134,13 +134,14 @@ Outcome RunCompareDocuments(Context* context, const Options& options) {
 }  // namespace
 
 void AddCompareDocuments(CLI::App* parent, Context* context) {
-  auto options = std::make_shared<Options>();
+  auto options = std::make_shared<CompareDocumentsOptions>();
   CLI::App* command = parent->add_subcommand(
       "documents", "A directory: identical, differing, missing, extra, by package");
   command->add_option("--dir", options->dir, "The directory to look at")->required();
   command->add_option("--package", options->packages, "Only the documents of these packages");
   command->add_option("--as-of", options->as_of,
-                      "The log as it was at this index or time, such as 2019-07-08T12:00:00+07:00");
+                      "As the log was at this index or time, such as 2019-07-08T12:00:00+07:00,\n"
+                      "or at the newest cut at which all documents were there: cut");
   command->add_option("--at", options->at, "The node to ask (default: the primary)");
   command->callback([context, options] {
     context->run = [context, options] { return RunCompareDocuments(context, *options); };

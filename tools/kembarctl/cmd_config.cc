@@ -14,7 +14,7 @@
 namespace kembar::ctl {
 namespace {
 
-struct Options {
+struct ConfigOptions {
   std::string mode;
   std::optional<uint32_t> sync_mirrors;
   std::optional<double> solo_after_s;
@@ -64,7 +64,7 @@ Outcome Change(Context* context, const Present& present, const Config& next,
   return kExitOk;
 }
 
-Outcome RunSet(Context* context, const Options& options) {
+Outcome RunSet(Context* context, const ConfigOptions& options) {
   ASSIGN_OR_RETURN(const Present present, AskPrimary(context));
   Config next = present.config;
   if (!options.mode.empty()) next.mode = *ModeFromName(options.mode);
@@ -90,7 +90,7 @@ Outcome RunSet(Context* context, const Options& options) {
   return Change(context, present, next, options.reason.empty() ? "config set" : options.reason);
 }
 
-Outcome RunAddMember(Context* context, const Options& options) {
+Outcome RunAddMember(Context* context, const ConfigOptions& options) {
   ASSIGN_OR_RETURN(const Member member, ParseMember(options.member));
   ASSIGN_OR_RETURN(const Present present, AskPrimary(context));
   if (present.config.HasMember(member.name)) {
@@ -104,7 +104,7 @@ Outcome RunAddMember(Context* context, const Options& options) {
                 options.reason.empty() ? "add " + member.name : options.reason);
 }
 
-Outcome RunRemoveMember(Context* context, const Options& options) {
+Outcome RunRemoveMember(Context* context, const ConfigOptions& options) {
   ASSIGN_OR_RETURN(const Present present, AskPrimary(context));
   if (present.config.Find(options.member) == nullptr) {
     return Status(Code::kNotFound,
@@ -121,10 +121,11 @@ Outcome RunRemoveMember(Context* context, const Options& options) {
                 options.reason.empty() ? "remove " + options.member : options.reason);
 }
 
-using Runner = Outcome (*)(Context*, const Options&);
+using Runner = Outcome (*)(Context*, const ConfigOptions&);
 
 CLI::App* AddOne(CLI::App* parent, Context* context, const std::string& name,
-                 const std::string& about, const std::shared_ptr<Options>& options, Runner run) {
+                 const std::string& about, const std::shared_ptr<ConfigOptions>& options,
+                 Runner run) {
   CLI::App* command = parent->add_subcommand(name, about);
   command->add_option("--reason", options->reason, "Why; is kept in the log");
   command->callback([context, options, run] {
@@ -139,7 +140,7 @@ void AddConfig(CLI::App* app, Context* context) {
   CLI::App* config = app->add_subcommand("config", "Change a log's protection while it runs");
   config->require_subcommand(1);
   config->fallthrough();
-  auto options = std::make_shared<Options>();
+  auto options = std::make_shared<ConfigOptions>();
   CLI::App* set =
       AddOne(config, context, "set", "Mode and numbers, recorded in the log", options, RunSet);
   auto* group = set->add_option_group("what", "at least one of");
@@ -160,7 +161,7 @@ void AddMember(CLI::App* app, Context* context) {
   CLI::App* member = app->add_subcommand("member", "Add a mirror to a log, or remove one");
   member->require_subcommand(1);
   member->fallthrough();
-  auto options = std::make_shared<Options>();
+  auto options = std::make_shared<ConfigOptions>();
   AddOne(member, context, "add", "Add a mirror; it counts as soon as it holds everything", options,
          RunAddMember)
       ->add_option("member", options->member, "NAME=HOST:PORT")

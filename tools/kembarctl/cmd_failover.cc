@@ -7,7 +7,7 @@
 namespace kembar::ctl {
 namespace {
 
-struct Options {
+struct FailoverOptions {
   FailoverRequest request;
   std::vector<std::string> without;
   std::string reason;
@@ -21,7 +21,7 @@ constexpr char kFailoverFooter[] =
 }  // namespace
 
 void AddFailover(CLI::App* app, Context* context) {
-  auto options = std::make_shared<Options>();
+  auto options = std::make_shared<FailoverOptions>();
   CLI::App* command =
       app->add_subcommand("failover", "Make another node primary when the primary's site is lost");
   command->footer(kFailoverFooter);
@@ -43,7 +43,7 @@ void AddFailover(CLI::App* app, Context* context) {
 }
 
 void AddSwitchover(CLI::App* app, Context* context) {
-  auto options = std::make_shared<Options>();
+  auto options = std::make_shared<FailoverOptions>();
   CLI::App* command =
       app->add_subcommand("switchover", "Make another node primary, planned; nothing can be lost");
   command->add_option("--to", options->request.to, "The node that becomes primary")->required();

@@ -15,7 +15,7 @@
 namespace kembar::ctl {
 namespace {
 
-struct Options {
+struct ImportOptions {
   std::string format;
   std::vector<std::string> files;
 };
@@ -28,7 +28,7 @@ struct Totals {
 };
 
 // All of them, before anything is appended: a file that is cut off stops the whole import.
-Result<std::vector<import::ImportFile>> ReadAll(const Options& options) {
+Result<std::vector<import::ImportFile>> ReadAll(const ImportOptions& options) {
   ASSIGN_OR_RETURN(const import::Format format, import::ParseFormat(options.format));
   std::vector<import::ImportFile> files;
   for (const std::string& path : options.files) {
@@ -72,6 +72,7 @@ std::vector<v1::Draft> ToDrafts(const import::Draft& row) {
   draft.set_item(row.item);
   draft.set_title(row.title);
   draft.set_value(row.value);
+  draft.set_unit(row.unit);
   draft.set_payload(row.payload);
   std::vector<v1::Draft> drafts;
   drafts.push_back(std::move(draft));
@@ -112,7 +113,7 @@ void PrintTotals(const Context& context, const Totals& totals) {
   }
 }
 
-Outcome RunImport(Context* context, const Options& options) {
+Outcome RunImport(Context* context, const ImportOptions& options) {
   ASSIGN_OR_RETURN(const std::vector<import::ImportFile> files, ReadAll(options));
   ASSIGN_OR_RETURN(client::Cluster * cluster, context->Connect());
   ASSIGN_OR_RETURN(const std::string log, context->Log());
@@ -145,7 +146,7 @@ Outcome RunImport(Context* context, const Options& options) {
 
 void AddFormat(CLI::App* parent, Context* context, const std::string& format,
                const std::string& about) {
-  auto options = std::make_shared<Options>();
+  auto options = std::make_shared<ImportOptions>();
   options->format = format;
   CLI::App* command = parent->add_subcommand(format, about);
   command->add_option("files", options->files, "Files to import")->required();

@@ -24,7 +24,7 @@ namespace {
 
 using documents::Document;
 
-struct Totals {
+struct ManualTotals {
   uint64_t read = 0;
   uint64_t appended = 0;
   uint64_t unchanged = 0;
@@ -116,7 +116,7 @@ class Importer {
   }
 
   Status Import(const import::ManualRecord& record, const std::filesystem::path& folder,
-                const std::string& file, Totals* totals) {
+                const std::string& file, ManualTotals* totals) {
     Result<Prepared> prepared = Prepare(record, folder);
     if (!prepared.ok()) {
       totals->rejected.push_back({file, record.row, prepared.status().message()});
@@ -208,10 +208,11 @@ class Importer {
   void AddRow(const ManualKey& key, const Prepared& prepared, const std::string& payload,
               std::vector<v1::Draft>* drafts) {
     v1::Draft row = ManualDraft(key, payload);
-    // A package that was lost keeps the title and value it had.
+    // A package that was lost keeps the title, value and unit it had.
     if (!titled_.contains(key.first)) {
       row.set_title(prepared.stored.record.title);
       row.set_value(prepared.stored.record.value);
+      row.set_unit(prepared.stored.record.unit);
     }
     drafts->push_back(std::move(row));
     const std::string contract = key.second.substr(import::kManualPrefix.size());
@@ -231,7 +232,7 @@ class Importer {
   bool keeps_documents_ = true;
 };
 
-void PrintTotals(const Context& context, const Totals& totals) {
+void PrintTotals(const Context& context, const ManualTotals& totals) {
   if (!totals.rejected.empty()) Note(RejectsText(totals.rejected));
   Json rejected = Json::array();
   for (const import::Reject& reject : totals.rejected) {
@@ -263,7 +264,7 @@ Outcome RunImportManual(Context* context, const std::vector<std::string>& paths)
   }
   ASSIGN_OR_RETURN(client::PrimaryFollower * follower, context->Follower());
   Importer importer(context, follower);
-  Totals totals;
+  ManualTotals totals;
   for (const import::ManualFile& file : files) {
     totals.read += file.rows;
     totals.unchanged += file.repeats;

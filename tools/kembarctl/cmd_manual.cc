@@ -12,7 +12,7 @@
 namespace kembar::ctl {
 namespace {
 
-struct Options {
+struct ManualOptions {
   bool all = false;
   std::string at;
   std::string package;
@@ -67,7 +67,7 @@ Table RowsTable(const std::vector<std::pair<ManualKey, ManualVersion>>& rows) {
   return table;
 }
 
-Outcome RunList(Context* context, const Options& options) {
+Outcome RunList(Context* context, const ManualOptions& options) {
   ASSIGN_OR_RETURN(const std::string log, context->Log());
   ASSIGN_OR_RETURN(const auto node, context->Reader(options.at));
   ASSIGN_OR_RETURN(const ManualVersions all, ReadManuals(node.get(), log));
@@ -93,7 +93,7 @@ int64_t NowMicros() {
       .count();
 }
 
-Outcome RunEntered(Context* context, const Options& options) {
+Outcome RunEntered(Context* context, const ManualOptions& options) {
   ASSIGN_OR_RETURN(client::PrimaryFollower * follower, context->Follower());
   ASSIGN_OR_RETURN(const auto node, follower->Get(client::Deadline::After(context->timeout())));
   ASSIGN_OR_RETURN(ManualVersions all, ReadManuals(node.get(), follower->log()));
@@ -138,7 +138,7 @@ Outcome RunEntered(Context* context, const Options& options) {
 }  // namespace
 
 void AddManual(CLI::App* app, Context* context) {
-  auto options = std::make_shared<Options>();
+  auto options = std::make_shared<ManualOptions>();
   CLI::App* manual =
       app->add_subcommand("manual", "Procurement done by hand during an outage (import manual)");
   manual->require_subcommand(1);

@@ -12,7 +12,7 @@
 namespace kembar::ctl {
 namespace {
 
-struct Options {
+struct PackageOptions {
   std::string package;
   std::string as_of;
   std::string at;
@@ -21,7 +21,7 @@ struct Options {
 };
 
 template <class Request>
-Status Prepare(Context* context, const Options& options, Request* request) {
+Status Prepare(Context* context, const PackageOptions& options, Request* request) {
   ASSIGN_OR_RETURN(const std::string log, context->Log());
   request->set_log(log);
   ASSIGN_OR_RETURN(const v1::AsOf as_of, ParseAsOf(options.as_of));
@@ -44,7 +44,7 @@ class JsonArray {
   bool first_ = true;
 };
 
-Outcome RunList(Context* context, const Options& options) {
+Outcome RunList(Context* context, const PackageOptions& options) {
   v1::ListPackagesRequest request;
   if (const Status filter = CheckFilter(options.filter); !filter.ok()) {
     context->wrong_usage = true;
@@ -71,7 +71,7 @@ Outcome RunList(Context* context, const Options& options) {
   return kExitOk;
 }
 
-Outcome RunShow(Context* context, const Options& options) {
+Outcome RunShow(Context* context, const PackageOptions& options) {
   v1::ShowPackageRequest request;
   RETURN_IF_ERROR(Prepare(context, options, &request));
   request.set_package(options.package);
@@ -104,7 +104,7 @@ Outcome RunShow(Context* context, const Options& options) {
   return kExitOk;
 }
 
-Outcome RunHistory(Context* context, const Options& options) {
+Outcome RunHistory(Context* context, const PackageOptions& options) {
   v1::PackageHistoryRequest request;
   RETURN_IF_ERROR(Prepare(context, options, &request));
   request.set_package(options.package);
@@ -126,10 +126,11 @@ Outcome RunHistory(Context* context, const Options& options) {
   return kExitOk;
 }
 
-using Runner = Outcome (*)(Context*, const Options&);
+using Runner = Outcome (*)(Context*, const PackageOptions&);
 
 CLI::App* AddOne(CLI::App* package, Context* context, const std::string& name,
-                 const std::string& about, const std::shared_ptr<Options>& options, Runner run) {
+                 const std::string& about, const std::shared_ptr<PackageOptions>& options,
+                 Runner run) {
   CLI::App* command = package->add_subcommand(name, about);
   if (name != "list") {
     command->add_option("package", options->package, "The package, such as tender/2612639")
@@ -150,13 +151,15 @@ void AddPackage(CLI::App* app, Context* context) {
   CLI::App* package = app->add_subcommand("package", "Look at tender packages, now or as of then");
   package->require_subcommand(1);
   package->fallthrough();
-  auto options = std::make_shared<Options>();
+  auto options = std::make_shared<PackageOptions>();
   CLI::App* list = AddOne(package, context, "list", "All packages with title, value and state",
                           options, RunList);
   list->add_option("--state", options->filter.states,
                    "Only those that are complete, incomplete or at-risk; several are one of them");
   list->add_option("--min-value", options->filter.min_value,
                    "Only those of at least so many rupiah, such as 50000000000");
+  list->add_option("--unit", options->filter.unit,
+                   "Only those of work units whose name has this in it, in any case");
   CLI::App* show = AddOne(
       package, context, "show",
       "One package, the latest version of each item, and its state at each site", options, RunShow);

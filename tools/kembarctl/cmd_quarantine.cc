@@ -11,7 +11,7 @@
 namespace kembar::ctl {
 namespace {
 
-struct Options {
+struct QuarantineOptions {
   QuarantineFilter filter;
   std::string file;
 };
@@ -22,7 +22,7 @@ struct Session {
   std::vector<SetAside> asides;
 };
 
-Result<Session> Open(Context* context, const Options& options) {
+Result<Session> Open(Context* context, const QuarantineOptions& options) {
   Session session;
   ASSIGN_OR_RETURN(session.cluster, context->Connect());
   ASSIGN_OR_RETURN(const std::string log, context->Log());
@@ -73,7 +73,7 @@ Result<QuarantineRow> Summarize(QuarantineReader* reader, const SetAside& aside)
   return row;
 }
 
-Outcome RunList(Context* context, const Options& options) {
+Outcome RunList(Context* context, const QuarantineOptions& options) {
   ASSIGN_OR_RETURN(Session session, Open(context, options));
   std::vector<QuarantineRow> rows;
   Json array = Json::array();
@@ -94,7 +94,7 @@ Outcome RunList(Context* context, const Options& options) {
   return kExitOk;
 }
 
-Outcome RunShow(Context* context, const Options& options) {
+Outcome RunShow(Context* context, const QuarantineOptions& options) {
   ASSIGN_OR_RETURN(const Session session, Open(context, options));
   Json array = Json::array();
   for (const SetAside& aside : session.asides) {
@@ -115,7 +115,7 @@ Outcome RunShow(Context* context, const Options& options) {
 }
 
 // JSON lines, contents included, to standard output or to a new file.
-Outcome RunExport(Context* context, const Options& options) {
+Outcome RunExport(Context* context, const QuarantineOptions& options) {
   ASSIGN_OR_RETURN(const Session session, Open(context, options));
   std::FILE* out = stdout;
   if (!options.file.empty()) {
@@ -143,7 +143,7 @@ Outcome RunExport(Context* context, const Options& options) {
   return kExitOk;
 }
 
-Outcome RunResubmit(Context* context, const Options& options) {
+Outcome RunResubmit(Context* context, const QuarantineOptions& options) {
   ASSIGN_OR_RETURN(Session session, Open(context, options));
   ASSIGN_OR_RETURN(client::PrimaryFollower * follower, context->Follower());
   uint64_t resubmitted = 0;
@@ -182,11 +182,11 @@ Outcome RunResubmit(Context* context, const Options& options) {
   return kExitOk;
 }
 
-using Runner = Outcome (*)(Context*, const Options&);
+using Runner = Outcome (*)(Context*, const QuarantineOptions&);
 
 CLI::App* AddOne(CLI::App* parent, Context* context, const std::string& name,
                  const std::string& about, Runner run) {
-  auto options = std::make_shared<Options>();
+  auto options = std::make_shared<QuarantineOptions>();
   CLI::App* command = parent->add_subcommand(name, about);
   command->add_option("--of", options->filter.node, "The node that set them aside (default: all)");
   command->add_option("--id", options->filter.id, "The quarantine's number there (default: all)");

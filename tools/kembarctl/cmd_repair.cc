@@ -19,7 +19,7 @@ constexpr char kFooter[] =
 // The note waits until the repaired node holds it; the repair itself is done by then.
 constexpr client::Millis kNoteWait{10'000};
 
-struct Options {
+struct RepairOptions {
   std::string node;
   std::string reason;
 };
@@ -109,7 +109,7 @@ void AppendNote(client::Cluster* cluster, const std::string& log, const std::str
        client::FromGrpc(status, call).message());
 }
 
-Outcome RunRepair(Context* context, const Options& options) {
+Outcome RunRepair(Context* context, const RepairOptions& options) {
   ASSIGN_OR_RETURN(client::Cluster * cluster, context->Connect());
   ASSIGN_OR_RETURN(const std::string log, context->Log());
   ASSIGN_OR_RETURN(const Parties parties, FindParties(cluster, log, options.node));
@@ -145,7 +145,7 @@ Outcome RunRepair(Context* context, const Options& options) {
 }  // namespace
 
 void AddRepair(CLI::App* app, Context* context) {
-  auto options = std::make_shared<Options>();
+  auto options = std::make_shared<RepairOptions>();
   CLI::App* command = app->add_subcommand(
       "repair", "End a node's alarm: its log becomes the primary's, what differs is quarantined");
   command->footer(kFooter);

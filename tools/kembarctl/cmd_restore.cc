@@ -5,7 +5,7 @@
 #include <chrono>
 
 #include "tools/kembarctl/commands.h"
-#include "tools/kembarctl/parse.h"
+#include "tools/kembarctl/cut.h"
 #include "tools/kembarctl/restore_common.h"
 #include "tools/restore/repair.h"
 #include "tools/restore/restore.h"
@@ -16,7 +16,7 @@ namespace {
 using Clock = std::chrono::steady_clock;
 using Align = Table::Align;
 
-struct Options : DatabaseOptions {
+struct RestoreOptions : DatabaseOptions {
   bool overwrite = false;
 };
 
@@ -70,7 +70,7 @@ Json RestoredJson(const restore::RestoreReport& report, double seconds) {
   return json;
 }
 
-Outcome RestoreAll(Context* context, const Options& options,
+Outcome RestoreAll(Context* context, const RestoreOptions& options,
                    const restore::RestoreOptions& restoring) {
   const Clock::time_point start = Clock::now();
   ASSIGN_OR_RETURN(const auto log, OpenLog(context, options.at));
@@ -170,7 +170,7 @@ void PrintRepair(const restore::RepairReport& report, double seconds) {
   PrintLine("repaired as of " + BoundaryText(report.boundary) + ", in " + SecondsText(seconds));
 }
 
-Outcome RestorePackages(Context* context, const Options& options,
+Outcome RestorePackages(Context* context, const RestoreOptions& options,
                         const restore::RestoreOptions& restoring) {
   const Clock::time_point start = Clock::now();
   ASSIGN_OR_RETURN(const auto log, OpenLog(context, options.at));
@@ -203,9 +203,10 @@ Outcome RestorePackages(Context* context, const Options& options,
                 "--overwrite takes the log's state for all of them");
 }
 
-Outcome RunPostgres(Context* context, const Options& options) {
+Outcome RunPostgres(Context* context, const RestoreOptions& options) {
   restore::RestoreOptions restoring{.dsn = options.dsn, .as_of = {}, .source = options.source};
-  ASSIGN_OR_RETURN(restoring.as_of, ParseAsOf(options.as_of));
+  ASSIGN_OR_RETURN(restoring.as_of,
+                   ResolveAsOf(context, options.as_of, options.at, options.source));
   if (!options.packages.empty()) return RestorePackages(context, options, restoring);
   if (options.overwrite) {
     context->wrong_usage = true;
@@ -216,15 +217,17 @@ Outcome RunPostgres(Context* context, const Options& options) {
 }
 
 void AddPostgres(CLI::App* parent, Context* context) {
-  auto options = std::make_shared<Options>();
+  auto options = std::make_shared<RestoreOptions>();
   CLI::App* command = parent->add_subcommand(
       "postgres", "A PostgreSQL database into an empty one, or packages into a living one");
   command->add_option("--dsn", options->dsn, "The database to write to, as libpq takes it")
       ->required();
   command->add_option("--package", options->packages,
                       "Repair only these packages, in a living database");
-  command->add_option("--as-of", options->as_of,
-                      "As it was at this index or time, such as 2019-07-08T12:00:00+07:00");
+  command->add_option(
+      "--as-of", options->as_of,
+      "As it was at this index or time, such as 2019-07-08T12:00:00+07:00, or at the\n"
+      "newest cut at which all documents were there: cut");
   command->add_flag("--overwrite", options->overwrite,
                     "With --package: also replace rows in a state that the log does not know, "
                     "and delete rows that are deleted in the log");

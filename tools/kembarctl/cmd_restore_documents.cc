@@ -8,13 +8,13 @@
 #include "tools/documents/fetch.h"
 #include "tools/documents/referenced.h"
 #include "tools/kembarctl/commands.h"
-#include "tools/kembarctl/parse.h"
+#include "tools/kembarctl/cut.h"
 #include "tools/kembarctl/restore_common.h"
 
 namespace kembar::ctl {
 namespace {
 
-struct Options {
+struct RestoreDocumentsOptions {
   std::string to;
   std::vector<std::string> packages;
   std::string as_of;
@@ -79,10 +79,10 @@ void Tell(const Context& context, const documents::RestoreReport& report,
             " of these only because rows refer to them: recorded later, or deleted before");
 }
 
-Outcome RunRestoreDocuments(Context* context, const Options& options) {
+Outcome RunRestoreDocuments(Context* context, const RestoreDocumentsOptions& options) {
   const auto start = std::chrono::steady_clock::now();
   ASSIGN_OR_RETURN(const std::string log, context->Log());
-  ASSIGN_OR_RETURN(const v1::AsOf as_of, ParseAsOf(options.as_of));
+  ASSIGN_OR_RETURN(const v1::AsOf as_of, ResolveAsOf(context, options.as_of, options.at, {}));
   ASSIGN_OR_RETURN(const auto reader, context->Reader(options.at));
   ASSIGN_OR_RETURN(documents::Nodes nodes, NodesOf(context, log, reader));
   ASSIGN_OR_RETURN(auto list, documents::ListDocuments(reader.get(), log, as_of, options.packages));
@@ -109,13 +109,15 @@ Outcome RunRestoreDocuments(Context* context, const Options& options) {
 }  // namespace
 
 void AddRestoreDocuments(CLI::App* parent, Context* context) {
-  auto options = std::make_shared<Options>();
+  auto options = std::make_shared<RestoreDocumentsOptions>();
   CLI::App* command = parent->add_subcommand(
       "documents", "Files into a directory; equal ones are skipped, so it can be repeated");
   command->add_option("--to", options->to, "The directory to write to")->required();
   command->add_option("--package", options->packages, "Only the documents of these packages");
-  command->add_option("--as-of", options->as_of,
-                      "As it was at this index or time, such as 2019-07-08T12:00:00+07:00");
+  command->add_option(
+      "--as-of", options->as_of,
+      "As it was at this index or time, such as 2019-07-08T12:00:00+07:00, or at the\n"
+      "newest cut at which all documents were there: cut");
   command->add_option("--at", options->at, "The node to ask first (default: the primary)");
   command->add_flag("--overwrite", options->overwrite, "Replace files that differ");
   command->callback([context, options] {

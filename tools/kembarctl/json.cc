@@ -99,7 +99,8 @@ Json RecordJson(const v1::Record& record) {
             {"package", record.package()},
             {"item", record.item()},
             {"title", record.title()},
-            {"value", record.value()}};
+            {"value", record.value()},
+            {"unit", record.unit()}};
   SetPayload(record.payload(), &json);
   json["batch_end"] = record.batch_end();
   return json;
@@ -118,6 +119,7 @@ Json PackageJson(const v1::Package& package) {
   return Json{{"package", package.package()},
               {"title", package.title()},
               {"value", package.value()},
+              {"unit", package.unit()},
               {"items", package.items()},
               {"documents", package.documents()},
               {"missing_documents", package.missing_documents()},

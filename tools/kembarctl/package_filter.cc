@@ -21,12 +21,24 @@ Status CheckFilter(const PackageFilter& filter) {
           "rupiah without separators, such as 50000000000 or 999995334.78"};
 }
 
+namespace {
+
+std::string LowerCase(std::string text) {
+  for (char& c : text) {
+    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
+  }
+  return text;
+}
+
+}  // namespace
+
 bool Matches(const PackageFilter& filter, const v1::Package& package) {
   const std::string state = PackageStateText(package.state());
   if (!filter.states.empty() &&
       std::find(filter.states.begin(), filter.states.end(), state) == filter.states.end()) {
     return false;
   }
+  if (LowerCase(package.unit()).find(LowerCase(filter.unit)) == std::string::npos) return false;
   if (filter.min_value.empty()) return true;
   return restore::IsDecimal(package.value()) &&
          restore::CompareDecimals(package.value(), filter.min_value) >= 0;

@@ -70,6 +70,7 @@ v1::AppendRequest ResubmitRequest(const std::string& log, const SetAside& aside,
     draft->set_item(record.item());
     draft->set_title(record.title());
     draft->set_value(record.value());
+    draft->set_unit(record.unit());
     draft->set_payload(record.payload());
   }
   return request;

@@ -68,6 +68,7 @@ std::string StatusText(const LogView& view) {
 std::string PackagesText(const std::vector<v1::Package>& packages) {
   Table table({{"PACKAGE"},
                {"TITLE"},
+               {"UNIT"},
                {"VALUE", Align::kRight},
                {"ITEMS", Align::kRight},
                {"DOCS", Align::kRight},
@@ -76,19 +77,20 @@ std::string PackagesText(const std::vector<v1::Package>& packages) {
                {"STATE"}});
   for (const v1::Package& package : packages) {
     table.AddRow({Printable(package.package()), Printable(package.title()),
-                  FormatRupiah(package.value()), FormatCount(package.items()),
-                  FormatCount(package.documents()), FormatCount(package.missing_documents()),
-                  FormatCount(package.last_index()), PackageStateText(package.state())});
+                  Printable(package.unit()), FormatRupiah(package.value()),
+                  FormatCount(package.items()), FormatCount(package.documents()),
+                  FormatCount(package.missing_documents()), FormatCount(package.last_index()),
+                  PackageStateText(package.state())});
   }
   return Render(table) + FormatCount(packages.size()) + " packages\n";
 }
 
 std::string PackageText(const v1::Package& package, const std::vector<v1::Item>& items) {
-  std::string text = "package  " + Printable(package.package()) + "\ntitle    " +
-                     Printable(package.title()) + "\nvalue    " + FormatRupiah(package.value()) +
-                     "\nstate    " + PackageStateText(package.state()) + "\nlast     record " +
-                     FormatCount(package.last_index()) + ", " + FormatTime(package.last_time_us()) +
-                     "\n\n";
+  std::string text =
+      "package  " + Printable(package.package()) + "\ntitle    " + Printable(package.title()) +
+      "\nunit     " + Printable(package.unit()) + "\nvalue    " + FormatRupiah(package.value()) +
+      "\nstate    " + PackageStateText(package.state()) + "\nlast     record " +
+      FormatCount(package.last_index()) + ", " + FormatTime(package.last_time_us()) + "\n\n";
   Table table({{"ITEM"},
                {"VERSIONS", Align::kRight},
                {"RECORD", Align::kRight},

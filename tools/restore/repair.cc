@@ -112,11 +112,6 @@ class Repairer {
   std::set<std::string> begun_;
 };
 
-Status RolledBack(const Status& why) {
-  return Status(why.code(), why.message() + "; nothing was written to the database",
-                why.hint().empty() ? "the same restore can be run again" : why.hint());
-}
-
 // Inside the transaction. True: to be committed.
 Result<bool> Repair(postgres::Connection* connection, LogReader* log, const RepairOptions& options,
                     const Captured& captured, std::vector<LoggedRow> rows,

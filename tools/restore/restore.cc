@@ -170,12 +170,6 @@ class Filler {
   uint64_t total_ = 0;
 };
 
-// Nothing of it stays: says so, with what is to be done.
-Status RolledBack(const Status& why) {
-  return Status(why.code(), why.message() + "; nothing was written to the database",
-                why.hint().empty() ? "the same restore can be run again" : why.hint());
-}
-
 }  // namespace
 
 Status CheckEmpty(postgres::Connection* connection, const Captured& captured) {

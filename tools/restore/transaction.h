@@ -36,4 +36,10 @@ class Transaction {
   bool open_ = false;
 };
 
+// Of a restore whose transaction ended so: nothing of it stays, and what is to be done.
+inline Status RolledBack(const Status& why) {
+  return Status(why.code(), why.message() + "; nothing was written to the database",
+                why.hint().empty() ? "the same restore can be run again" : why.hint());
+}
+
 }  // namespace kembar::restore

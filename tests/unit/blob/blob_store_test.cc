@@ -13,6 +13,7 @@
 #include <thread>
 
 #include "replicator/base/bytes.h"
+#include "tests/unit/blob/noise.h"
 #include "tests/unit/store/crash_child.h"
 #include "tests/unit/store/rocks_test_util.h"
 
@@ -47,13 +48,6 @@ using ::testing::UnorderedElementsAreArray;
     const Status status_ = (expr);                   \
     ASSERT_TRUE(status_.ok()) << status_.ToString(); \
   } while (false)
-
-std::string Noise(uint64_t seed, size_t bytes) {
-  std::mt19937_64 random(seed);
-  std::string noise(bytes, '\0');
-  for (char& c : noise) c = static_cast<char>(random());
-  return noise;
-}
 
 class BlobStoreTest : public ::testing::Test {
  protected:

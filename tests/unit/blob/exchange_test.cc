@@ -9,19 +9,13 @@
 #include <random>
 
 #include "node/blob/blob_store.h"
+#include "tests/unit/blob/noise.h"
 
 namespace kembar::blob {
 namespace {
 
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
-
-std::string Noise(uint64_t seed, size_t bytes) {
-  std::mt19937_64 random(seed);
-  std::string noise(bytes, '\0');
-  for (char& c : noise) c = static_cast<char>(random());
-  return noise;
-}
 
 // Nodes and their net. Time is virtual; everything that is under way waits in one queue.
 class World {

@@ -16,6 +16,7 @@
 #include "node/blob/blob_store.h"
 #include "node/node.h"
 #include "replicator/base/bytes.h"
+#include "tests/unit/blob/noise.h"
 #include "tests/unit/node/engine_fixture.h"
 #include "tests/unit/node/tcp_proxy.h"
 #include "tests/unit/store/rocks_test_util.h"
@@ -29,13 +30,6 @@ using ::testing::IsEmpty;
 using testing::WaitUntil;
 
 std::string At(int port) { return "127.0.0.1:" + std::to_string(port); }
-
-std::string Noise(uint64_t seed, size_t bytes) {
-  std::mt19937_64 random(seed);
-  std::string noise(bytes, '\0');
-  for (char& c : noise) c = static_cast<char>(random());
-  return noise;
-}
 
 class Site {
  public:

@@ -151,6 +151,37 @@ TEST_F(PlaceTest, TakesOnlyValuesThatALogTakes) {
   EXPECT_EQ(index_.Place(paket_, Item(kPaket, "1"), Row{}).title, "");
 }
 
+TEST(Mapping, NamesTheWorkUnitOfAPackage) {
+  const Mapping mapping = *Mapping::Parse(std::string(kToml) + R"(
+[[member]]
+table = "public.paket_satker"
+column = "pkt_id"
+parent = "public.paket"
+unit = "stk_id"
+
+[[unit]]
+table = "public.satuan_kerja"
+name = "stk_nama"
+)",
+                                          "peta.toml");
+  const TableName member{"public", "paket_satker"};
+  const TableName units{"public", "satuan_kerja"};
+  EXPECT_LT(mapping.CopyRank(units), mapping.CopyRank(kPaket));
+  EXPECT_TRUE(mapping.States(member));
+  EXPECT_FALSE(mapping.States(kJadwal));
+  PackageIndex index(&mapping);
+  const TableShape shape{.name = member, .root = member, .columns = {}, .key = {"pkt_id"}};
+  const Row row{{"pkt_id", "stk_id"}, {"7", "101"}};
+  EXPECT_EQ(index.Place(shape, "row/public.paket_satker/7", row).unit, "101");  // not known yet
+  index.NoteUnit("row/public.satuan_kerja/101", Row{{"stk_id", "stk_nama"}, {"101", "Dinas\nPU"}});
+  const Placement placement = index.Place(shape, "row/public.paket_satker/7", row);
+  EXPECT_EQ(placement.unit, "Dinas PU");
+  EXPECT_EQ(placement.package, "paket/7");
+  EXPECT_EQ(index.Place(shape, "row/public.paket_satker/7", Row{{"pkt_id"}, {"7"}}).unit, "");
+  const std::string second = "[[unit]]\ntable = \"a.b\"\nname = \"n\"\n";
+  EXPECT_THAT(Refusal(second + second), HasSubstr("have one table"));
+}
+
 TEST_F(PlaceTest, CutsTitlesAtACharacter) {
   const auto title = [this](std::string text) {
     const Row row{{"pkt_nama"}, {std::move(text)}};

@@ -10,17 +10,17 @@ namespace {
 
 using Keys = std::vector<std::string_view>;
 
-const TableName kPaket{"public", "paket"};
+const TableName kPaketName{"public", "paket"};
 
 TEST(TableName, IsEncodedPartByPart) {
-  EXPECT_EQ(kPaket.Encoded(), "public.paket");
-  EXPECT_EQ(kPaket.Display(), "public.paket");
+  EXPECT_EQ(kPaketName.Encoded(), "public.paket");
+  EXPECT_EQ(kPaketName.Display(), "public.paket");
   EXPECT_EQ((TableName{"e kontrak", "a.b/c%d"}.Encoded()), "e%20kontrak.a%2Eb%2Fc%25d");
   EXPECT_EQ((TableName{"skema", "tåbel_1-X"}.Encoded()), "skema.tåbel_1-X");
 }
 
 TEST(TableName, OfConfiguration) {
-  EXPECT_EQ(*ParseTableName("public.paket"), kPaket);
+  EXPECT_EQ(*ParseTableName("public.paket"), kPaketName);
   EXPECT_EQ(*ParseTableName("a.b.c"), (TableName{"a", "b.c"}));
   for (const char* bad : {"", "paket", ".paket", "public.", "."}) {
     EXPECT_EQ(ParseTableName(bad).status().code(), Code::kInvalid) << bad;
@@ -29,30 +29,30 @@ TEST(TableName, OfConfiguration) {
 }
 
 TEST(Items, OfRows) {
-  EXPECT_EQ(RowItem(kPaket, Keys{"12"}), "row/public.paket/12");
-  EXPECT_EQ(RowItem(kPaket, Keys{"12", "a b", ""}), "row/public.paket/12/a%20b/");
-  EXPECT_EQ(RowItem(kPaket, Keys{"2026-11-24 10:00:00.5+00"}),
+  EXPECT_EQ(RowItem(kPaketName, Keys{"12"}), "row/public.paket/12");
+  EXPECT_EQ(RowItem(kPaketName, Keys{"12", "a b", ""}), "row/public.paket/12/a%20b/");
+  EXPECT_EQ(RowItem(kPaketName, Keys{"2026-11-24 10:00:00.5+00"}),
             "row/public.paket/2026-11-24%2010%3A00%3A00%2E5%2B00");
-  EXPECT_EQ(RowItem(kPaket, Keys{"~x/é"}), "row/public.paket/%7Ex%2Fé");
-  EXPECT_EQ(RowPrefix(kPaket), "row/public.paket/");
-  EXPECT_EQ(KeylessRowItem(kPaket, Digest{}, 3),
+  EXPECT_EQ(RowItem(kPaketName, Keys{"~x/é"}), "row/public.paket/%7Ex%2Fé");
+  EXPECT_EQ(RowPrefix(kPaketName), "row/public.paket/");
+  EXPECT_EQ(KeylessRowItem(kPaketName, Digest{}, 3),
             "row/public.paket/~" + std::string(64, '0') + "/3");
 }
 
 // A log refuses control characters and ill-formed UTF-8 in names.
 TEST(Items, HoldOnlyWhatALogTakes) {
-  EXPECT_EQ(RowItem(kPaket, Keys{"a\nb\x7f"}), "row/public.paket/a%0Ab%7F");
-  EXPECT_EQ(RowItem(kPaket, Keys{"a\xc2\x85z\xc2\xa0"}), "row/public.paket/a%C2%85z\xc2\xa0");
-  EXPECT_EQ(RowItem(kPaket, Keys{"\xff\xc3"}), "row/public.paket/%FF%C3");
+  EXPECT_EQ(RowItem(kPaketName, Keys{"a\nb\x7f"}), "row/public.paket/a%0Ab%7F");
+  EXPECT_EQ(RowItem(kPaketName, Keys{"a\xc2\x85z\xc2\xa0"}), "row/public.paket/a%C2%85z\xc2\xa0");
+  EXPECT_EQ(RowItem(kPaketName, Keys{"\xff\xc3"}), "row/public.paket/%FF%C3");
 }
 
 TEST(Items, OfLongKeysAreHashed) {
-  const size_t room = 1024 - RowPrefix(kPaket).size();
+  const size_t room = 1024 - RowPrefix(kPaketName).size();
   const std::string longest(room, 'k');
-  EXPECT_EQ(RowItem(kPaket, Keys{longest}), RowPrefix(kPaket) + longest);
+  EXPECT_EQ(RowItem(kPaketName, Keys{longest}), RowPrefix(kPaketName) + longest);
   const std::string longer(room + 1, 'k');
-  const std::string item = RowItem(kPaket, Keys{longer});
-  EXPECT_EQ(item, RowPrefix(kPaket) + "~" + ToHex(Sha256({longer})));
+  const std::string item = RowItem(kPaketName, Keys{longer});
+  EXPECT_EQ(item, RowPrefix(kPaketName) + "~" + ToHex(Sha256({longer})));
   const ItemName name = ParseItem(item);
   EXPECT_EQ(name.kind, ItemKind::kRow);
   EXPECT_EQ(name.key, "~" + ToHex(Sha256({longer})));
@@ -60,13 +60,15 @@ TEST(Items, OfLongKeysAreHashed) {
   const std::string blanks(400, ' ');
   std::string encoded;
   for (int i = 0; i < 400; ++i) encoded += "%20";
-  EXPECT_EQ(RowItem(kPaket, Keys{blanks}), RowPrefix(kPaket) + "~" + ToHex(Sha256({encoded})));
+  EXPECT_EQ(RowItem(kPaketName, Keys{blanks}),
+            RowPrefix(kPaketName) + "~" + ToHex(Sha256({encoded})));
 }
 
 TEST(Items, DifferentKeysHaveDifferentItems) {
   const std::vector<Keys> keys = {{""}, {"", ""}, {"a/b"}, {"a", "b"}, {"a%2Fb"}, {"a b"}, {"a+b"}};
   for (size_t i = 0; i < keys.size(); ++i) {
-    for (size_t j = 0; j < i; ++j) EXPECT_NE(RowItem(kPaket, keys[i]), RowItem(kPaket, keys[j]));
+    for (size_t j = 0; j < i; ++j)
+      EXPECT_NE(RowItem(kPaketName, keys[i]), RowItem(kPaketName, keys[j]));
   }
 }
 

@@ -54,6 +54,15 @@ class FakeNode : public v1::Admin::Service,
     }
     return living;
   }
+  // Payloads of an item's versions, the oldest first.
+  std::vector<std::string> Versions(const std::string& package, const std::string& item) const {
+    const std::lock_guard lock(mutex_);
+    std::vector<std::string> payloads;
+    const auto at = items_.find({package, item});
+    if (at == items_.end()) return payloads;
+    for (const v1::ItemVersion& version : at->second) payloads.push_back(version.payload());
+    return payloads;
+  }
   uint64_t records() const {
     const std::lock_guard lock(mutex_);
     return index_;

@@ -30,7 +30,7 @@ NodeSnapshot Node() {
   return snapshot;
 }
 
-ReplicaStatus Primary() {
+ReplicaStatus PrimaryStatus() {
   ReplicaStatus status;
   status.role = Role::kPrimary;
   status.state = LogState::kProtected;
@@ -86,7 +86,7 @@ TEST(Metrics, CountPackagesByState) {
 
 TEST(Metrics, DescribeAPrimary) {
   NodeSnapshot snapshot = Node();
-  snapshot.logs["tebo"] = Primary();
+  snapshot.logs["tebo"] = PrimaryStatus();
   const std::string text = RenderMetrics(snapshot);
   EXPECT_TRUE(Has(text, "kembar_log_role{log=\"tebo\",role=\"primary\"} 1")) << text;
   EXPECT_TRUE(Has(text, "kembar_log_role{log=\"tebo\",role=\"mirror\"} 0"));
@@ -113,7 +113,7 @@ TEST(Metrics, NeverShowTheUnknownAsWell) {
   NodeSnapshot snapshot = Node();
   ReplicaStatus mirror;  // has never heard of a primary
   snapshot.logs["new"] = mirror;
-  ReplicaStatus primary = Primary();
+  ReplicaStatus primary = PrimaryStatus();
   primary.peers[0].level_ms_ago = -1;
   primary.peers[0].contact_ms_ago = -1;
   primary.peers[0].durable_index = 0;
@@ -127,14 +127,14 @@ TEST(Metrics, NeverShowTheUnknownAsWell) {
 
 TEST(Metrics, EscapeLabels) {
   NodeSnapshot snapshot = Node();
-  snapshot.logs["a\"b\nc"] = Primary();
+  snapshot.logs["a\"b\nc"] = PrimaryStatus();
   EXPECT_TRUE(Has(RenderMetrics(snapshot), "kembar_log_epoch{log=\"a\\\"b\\nc\"} 3"));
 }
 
 // Each family once, with HELP and TYPE, whatever the number of logs; each series once.
 TEST(Metrics, AreWellFormed) {
   NodeSnapshot snapshot = Node();
-  snapshot.logs["a"] = Primary();
+  snapshot.logs["a"] = PrimaryStatus();
   snapshot.logs["b"] = Mirror();
   snapshot.quarantines["b"] = 2;
   std::istringstream lines(RenderMetrics(snapshot));
@@ -156,7 +156,7 @@ TEST(Metrics, AreWellFormed) {
 }
 
 TEST(Alarms, PutTheWorstFirst) {
-  ReplicaStatus status = Primary();
+  ReplicaStatus status = PrimaryStatus();
   EXPECT_TRUE(LogAlarms(status, 0).empty());
   status.state = LogState::kCatchingUp;
   status.control.lossy = true;

@@ -19,7 +19,7 @@ using ::testing::HasSubstr;
 class RebuildTest : public ::testing::Test {
  protected:
   RebuildTest() {
-    dir_ = testing::TempDir() + "kembar_rebuild_XXXXXX";
+    dir_ = ::testing::TempDir() + "kembar_rebuild_XXXXXX";
     if (::mkdtemp(dir_.data()) == nullptr) std::abort();
     config_.file = "tebo.toml";
     config_.name = "tebo";

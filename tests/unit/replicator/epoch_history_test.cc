@@ -9,7 +9,7 @@
 namespace kembar {
 namespace {
 
-EpochHistory Sample() {
+EpochHistory SampleHistory() {
   return EpochHistory({{1, 1, "tebo", false}, {3, 10, "jambi", true}, {4, 20, "tebo", false}});
 }
 
@@ -24,7 +24,7 @@ TEST(Epoch, ARestartedPrimaryNeverOutbidsANewOne) {
 TEST(EpochHistory, KnowsTheEpochOfAnIndex) {
   EXPECT_EQ(EpochHistory().LastEpoch(), 0U);
   EXPECT_EQ(EpochHistory().EpochOf(5), 0U);
-  EpochHistory history = Sample();
+  EpochHistory history = SampleHistory();
   EXPECT_EQ(history.LastEpoch(), 4U);
   EXPECT_EQ(history.EpochOf(0), 0U);
   EXPECT_EQ(history.EpochOf(1), 1U);
@@ -36,7 +36,7 @@ TEST(EpochHistory, KnowsTheEpochOfAnIndex) {
 }
 
 TEST(EpochHistory, LossyAfterLooksAtLaterReignsOnly) {
-  EpochHistory history = Sample();
+  EpochHistory history = SampleHistory();
   EXPECT_TRUE(history.LossyAfter(0));
   EXPECT_TRUE(history.LossyAfter(9));
   EXPECT_FALSE(history.LossyAfter(10));
@@ -49,12 +49,12 @@ TEST(EpochHistory, AppendTakesLaterReigns) {
   history.Append({1, 1, "tebo", false});
   history.Append({3, 10, "jambi", true});
   history.Append({4, 20, "tebo", false});
-  EXPECT_EQ(history, Sample());
+  EXPECT_EQ(history, SampleHistory());
 }
 
 TEST(EpochHistory, WellFormedGrowsInBoth) {
   EXPECT_TRUE(EpochHistory::WellFormed({}));
-  EXPECT_TRUE(EpochHistory::WellFormed(Sample().entries()));
+  EXPECT_TRUE(EpochHistory::WellFormed(SampleHistory().entries()));
   EXPECT_FALSE(EpochHistory::WellFormed({{0, 1, "a", false}}));
   EXPECT_FALSE(EpochHistory::WellFormed({{1, 0, "a", false}}));
   EXPECT_FALSE(EpochHistory::WellFormed({{1, 1, "a", false}, {1, 2, "a", false}}));
@@ -63,7 +63,7 @@ TEST(EpochHistory, WellFormedGrowsInBoth) {
 }
 
 TEST(EpochHistoryDeathTest, RefusesToGoBack) {
-  EpochHistory history = Sample();
+  EpochHistory history = SampleHistory();
   EXPECT_DEATH(history.Append({4, 30, "tebo", false}), "CHECK failed");
   EXPECT_DEATH(history.Append({5, 20, "tebo", false}), "CHECK failed");
   EXPECT_DEATH(EpochHistory({{2, 1, "a", false}, {1, 2, "a", false}}), "WellFormed");

@@ -7,7 +7,7 @@
 namespace kembar {
 namespace {
 
-HardState Sample() {
+HardState SampleHardState() {
   return {.promised_epoch = 3,
           .promised_to = "jambi",
           .seen_epoch = 2,
@@ -18,7 +18,7 @@ HardState Sample() {
 }
 
 TEST(HardState, HasTheseBytes) {
-  EXPECT_EQ(ToHex(EncodeHardState(Sample())),
+  EXPECT_EQ(ToHex(EncodeHardState(SampleHardState())),
             "01"                              // version
             "0300000000000000056a616d6269"    // promised
             "0200000000000000"                // seen epoch
@@ -32,13 +32,13 @@ TEST(HardState, HasTheseBytes) {
 
 TEST(HardState, RoundTrips) {
   EXPECT_EQ(*DecodeHardState(EncodeHardState(HardState{})), HardState{});
-  HardState state = Sample();
+  HardState state = SampleHardState();
   state.alarm = std::string("differs at\n\0 7", 14);
   EXPECT_EQ(*DecodeHardState(EncodeHardState(state)), state);
 }
 
 TEST(HardState, AlarmIndexTakesVersion2AndOnlyThen) {
-  HardState state = Sample();
+  HardState state = SampleHardState();
   state.alarm = "differs";
   EXPECT_EQ(EncodeHardState(state)[0], 1);
   state.alarm_index = 12;
@@ -51,7 +51,7 @@ TEST(HardState, AlarmIndexTakesVersion2AndOnlyThen) {
 }
 
 TEST(HardState, RefusesWhatItCannotKeep) {
-  std::string good = EncodeHardState(Sample());
+  std::string good = EncodeHardState(SampleHardState());
   for (size_t size = 0; size < good.size(); ++size) {
     EXPECT_EQ(DecodeHardState(good.substr(0, size)).status().code(), Code::kCorrupt) << size;
   }

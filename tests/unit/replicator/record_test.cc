@@ -88,6 +88,7 @@ TEST(Frame, RoundTrips) {
     record.item = text(200);
     record.title = text(200);
     record.value = text(20);
+    if (random() % 2 == 0) record.unit = text(200);
     record.payload = text(3000);
     std::string frame = EncodeRecord(record);
     Result<Record> back = DecodeRecord(frame);
@@ -111,6 +112,19 @@ TEST(Frame, TakesKindsOfLaterVersions) {
   ASSERT_TRUE(record.ok());
   EXPECT_EQ(static_cast<int>(record->kind), 99);
   EXPECT_EQ(EncodeRecord(*record), frame);
+}
+
+TEST(Frame, IsOfTheVersionBeforeUnitsWhereThereIsNone) {
+  Record record = Sample();
+  record.unit.clear();
+  EXPECT_EQ(EncodeRecord(record)[0], 1);
+  record.unit = "Dinas PUPR";
+  std::string frame = EncodeRecord(record);
+  EXPECT_EQ(frame[0], 2);
+  EXPECT_EQ(DecodeRecord(frame)->unit, "Dinas PUPR");
+  // Version 2 without one would be a second frame of the same record.
+  frame.replace(frame.find("Dinas PUPR") - 1, 11, 1, '\0');
+  EXPECT_EQ(DecodeRecord(frame).status().code(), Code::kCorrupt);
 }
 
 TEST(Frame, TakesTheLargestFields) {
@@ -144,12 +158,12 @@ TEST(Frame, RefusesWhatItDoesNotKnow) {
     return frame;
   };
   ExpectCorrupt("", "empty");
-  ExpectCorrupt(with(0, 2), "unknown version 2");
+  ExpectCorrupt(with(0, 3), "unknown version 3");
   ExpectCorrupt(with(0, 0), "unknown version 0");
   ExpectCorrupt(with(1, 0), "index 0");
   ExpectCorrupt(with(kKindAt, 0), "kind 0");
   ExpectCorrupt(with(kFlagsAt, 2), "unknown flags 2");
-  EXPECT_EQ(PeekFrame(with(0, 2)).status().code(), Code::kCorrupt);
+  EXPECT_EQ(PeekFrame(with(0, 3)).status().code(), Code::kCorrupt);
   EXPECT_EQ(PeekFrame(with(kFlagsAt, 2)).status().code(), Code::kCorrupt);
   EXPECT_EQ(PeekFrame(good.substr(0, kFlagsAt)).status().code(), Code::kCorrupt);
 }

@@ -19,7 +19,7 @@ namespace fs = std::filesystem;
 
 constexpr size_t kFooterBytes = 53;
 
-RocksOptions Options(const std::string& dir) {
+RocksOptions DamageOptions(const std::string& dir) {
   return {.dir = dir, .create_if_missing = true, .block_cache_bytes = size_t{1} << 20};
 }
 
@@ -38,7 +38,7 @@ std::string Noise(int seed) {
 class DamagedTable : public testing::Test {
  protected:
   void SetUp() override {
-    auto store = RocksStore::Open(Options(original()));
+    auto store = RocksStore::Open(DamageOptions(original()));
     ASSERT_TRUE(store.ok()) << store.status().ToString();
     for (int i = 0; i < 200; ++i) {
       ASSERT_OK(WriteOne(
@@ -46,7 +46,7 @@ class DamagedTable : public testing::Test {
                                      Put("tender/" + std::to_string(i % 9), "row", Noise(i)))})));
     }
     store->reset();
-    store = RocksStore::Open(Options(original()));  // replays into tables
+    store = RocksStore::Open(DamageOptions(original()));  // replays into tables
     ASSERT_TRUE(store.ok()) << store.status().ToString();
     store->reset();
     for (const auto& entry : fs::directory_iterator(original())) {
@@ -67,7 +67,7 @@ class DamagedTable : public testing::Test {
     std::string bytes = ReadFile(dir + "/" + file);
     bytes[offset] = static_cast<char>(bytes[offset] ^ 0x10);
     WriteFile(dir + "/" + file, bytes);
-    return RocksStore::Open(Options(dir));
+    return RocksStore::Open(DamageOptions(dir));
   }
   // The only table of a family.
   std::string TableOf(const std::string& family) const {
@@ -143,7 +143,7 @@ TEST_F(DamagedTable, TheCheckOfAllFilesFindsABitWhereverItIs) {
       }
     }
   }
-  auto sound = RocksStore::Open(Options(original()));
+  auto sound = RocksStore::Open(DamageOptions(original()));
   ASSERT_TRUE(sound.ok());
   EXPECT_TRUE((*sound)->CheckFiles().ok());
 }
@@ -155,7 +155,7 @@ TEST_F(DamagedTable, ACompactionThatMeetsItStopsTheStore) {
   auto whole = OpenDamaged(table, SizeOf(table) / 3);
   ASSERT_TRUE(whole.ok());
   whole->reset();
-  RocksOptions options = Options(copy_->path() + "/db");
+  RocksOptions options = DamageOptions(copy_->path() + "/db");
   options.write_buffer_bytes = size_t{256} << 10;  // many small tables: soon they are merged
   auto store = RocksStore::Open(options);
   ASSERT_TRUE(store.ok()) << store.status().ToString();
@@ -192,7 +192,7 @@ TEST_F(DamagedTable, ADamagedDirectoryIsMovedAsideWhole) {
 
 TEST(StoreIdentity, ADirectoryBelongsToTheNodeItWasMadeFor) {
   TempDir dir;
-  RocksOptions options = Options(dir.path() + "/data");
+  RocksOptions options = DamageOptions(dir.path() + "/data");
   options.node_name = "tebo";
   options.now_us = 1'700'000'000'000'000;
   auto store = RocksStore::Open(options);
@@ -212,7 +212,7 @@ TEST(StoreIdentity, ADirectoryBelongsToTheNodeItWasMadeFor) {
 
 TEST(StoreIdentity, ADirectoryFromBeforeTakesTheNameItIsOpenedUnder) {
   TempDir dir;
-  RocksOptions options = Options(dir.path() + "/data");
+  RocksOptions options = DamageOptions(dir.path() + "/data");
   ASSERT_TRUE(RocksStore::Open(options).ok());  // without a name, as older programs made it
   options.node_name = "tebo";
   ASSERT_TRUE(RocksStore::Open(options).ok());
@@ -222,14 +222,14 @@ TEST(StoreIdentity, ADirectoryFromBeforeTakesTheNameItIsOpenedUnder) {
 
 TEST(StoreIdentity, PeersAreRememberedAcrossRestarts) {
   TempDir dir;
-  auto store = RocksStore::Open(Options(dir.path() + "/data"));
+  auto store = RocksStore::Open(DamageOptions(dir.path() + "/data"));
   ASSERT_TRUE(store.ok());
   EXPECT_TRUE((*store)->Peers()->empty());
   ASSERT_OK((*store)->SavePeer("jambi", {"uuid-1", 7}));
   ASSERT_OK((*store)->SavePeer("bungo", {"uuid-2", 0}));
   ASSERT_OK((*store)->SavePeer("jambi", {"uuid-3", 9}));
   store->reset();
-  store = RocksStore::Open(Options(dir.path() + "/data"));
+  store = RocksStore::Open(DamageOptions(dir.path() + "/data"));
   ASSERT_TRUE(store.ok());
   const std::map<std::string, PeerIdentity> want = {{"jambi", {"uuid-3", 9}},
                                                     {"bungo", {"uuid-2", 0}}};

@@ -39,7 +39,7 @@ namespace {
 
 using ::testing::HasSubstr;
 
-RocksOptions Options(const std::string& dir) {
+RocksOptions CrashOptions(const std::string& dir) {
   return {.dir = dir,
           .create_if_missing = true,
           .block_cache_bytes = 1 << 20,
@@ -60,7 +60,7 @@ std::vector<std::string> Frames(const Store& store, const std::string& log) {
 class DamagedWal : public testing::Test {
  protected:
   void Fill(const std::vector<size_t>& payloads) {
-    auto store = RocksStore::Open(Options(original()));
+    auto store = RocksStore::Open(CrashOptions(original()));
     ASSERT_TRUE(store.ok()) << store.status().ToString();
     const std::string file = OnlyWal(original());
     // Unlike zeros, as text is.
@@ -86,7 +86,7 @@ class DamagedWal : public testing::Test {
     for (size_t i = 0; i < count; ++i) log.Append({*DecodeRecord(log_.frames()[i])});
     EXPECT_TRUE(WriteOne(**store, log.Append(Puts(2))).ok());
     store->reset();
-    store = RocksStore::Open(Options(copy.path() + "/db"));
+    store = RocksStore::Open(CrashOptions(copy.path() + "/db"));
     EXPECT_TRUE(store.ok()) << store.status().ToString();
     if (store.ok()) {
       EXPECT_EQ(Frames(**store, "tebo"), log.frames());
@@ -106,7 +106,7 @@ class DamagedWal : public testing::Test {
     const std::string dir = copy.path() + "/db";
     if (!std::filesystem::exists(dir)) std::filesystem::copy(original(), dir);
     WriteFile(dir + "/" + name_, wal);
-    return RocksStore::Open(Options(dir));
+    return RocksStore::Open(CrashOptions(dir));
   }
   static std::string Zeroed(std::string wal, size_t from, size_t size) {
     wal.replace(from, size, std::string(std::min(size, wal.size() - from), '\0'));
@@ -169,7 +169,7 @@ TEST_F(DamagedWal, MissingPagesBeforeTheLastWriteAreRefused) {
 }
 
 TEST_F(DamagedWal, AMissingFileIsRefused) {
-  RocksOptions options = Options(original());
+  RocksOptions options = CrashOptions(original());
   auto store = RocksStore::Open(options);
   ASSERT_TRUE(store.ok());
   // Until there are several files that are all still needed.
@@ -184,7 +184,8 @@ TEST_F(DamagedWal, AMissingFileIsRefused) {
     std::filesystem::copy(original(), copy.path() + "/db");
     std::filesystem::remove(copy.path() + "/db/" +
                             std::filesystem::path(files[i]).filename().string());
-    EXPECT_EQ(RocksStore::Open(Options(copy.path() + "/db")).status().code(), Code::kCorrupt) << i;
+    EXPECT_EQ(RocksStore::Open(CrashOptions(copy.path() + "/db")).status().code(), Code::kCorrupt)
+        << i;
   }
 }
 
@@ -203,7 +204,7 @@ LogWrite Round(uint64_t round, TestLog* log) {
 TEST(CrashChild, DISABLED_WritesUntilKilled) {
   const char* dir = std::getenv("KEMBAR_CRASH_DIR");
   ASSERT_NE(dir, nullptr);
-  auto store = RocksStore::Open(Options(dir));
+  auto store = RocksStore::Open(CrashOptions(dir));
   ASSERT_TRUE(store.ok()) << store.status().ToString();
   TestLog a("a");
   TestLog b("b");
@@ -219,7 +220,7 @@ TEST(RocksStoreCrashTest, AKilledProcessLosesNothingAcknowledged) {
   for (uint64_t rounds : {1u, 7u, 40u, 111u, 300u}) {
     TempDir dir;
     const uint64_t acknowledged = RunCrashChild("CrashChild.*", dir.path() + "/db", rounds);
-    auto store = RocksStore::Open(Options(dir.path() + "/db"));
+    auto store = RocksStore::Open(CrashOptions(dir.path() + "/db"));
     ASSERT_TRUE(store.ok()) << store.status().ToString();
     // Each round writes its number, so we know whether the one under way came to be.
     const uint64_t reached = (*store)->Recover("a")->hard.promised_epoch;
@@ -241,7 +242,7 @@ TEST(RocksStoreCrashTest, AKilledProcessLosesNothingAcknowledged) {
 
 TEST(RocksStoreCrashTest, EveryWriteIsSyncedBeforeItReturns) {
   TempDir dir;
-  auto store = RocksStore::Open(Options(dir.path() + "/db"));
+  auto store = RocksStore::Open(CrashOptions(dir.path() + "/db"));
   ASSERT_TRUE(store.ok());
   TestLog log("tebo");
   for (int i = 0; i < 5; ++i) {
@@ -256,7 +257,7 @@ TEST(RocksStoreCrashTest, AFailedSyncClosesTheStore) {
   TestLog log("tebo");
   std::vector<std::string> acknowledged;
   {
-    auto store = RocksStore::Open(Options(dir.path() + "/db"));
+    auto store = RocksStore::Open(CrashOptions(dir.path() + "/db"));
     ASSERT_TRUE(store.ok());
     ASSERT_OK(WriteOne(**store, log.Append(Puts(3))));
     acknowledged = log.frames();
@@ -268,7 +269,7 @@ TEST(RocksStoreCrashTest, AFailedSyncClosesTheStore) {
     EXPECT_EQ(WriteOne(**store, HardWrite("other", {})).ToString(), failed.ToString());
     EXPECT_EQ(Frames(**store, "tebo"), acknowledged);
   }
-  auto store = RocksStore::Open(Options(dir.path() + "/db"));
+  auto store = RocksStore::Open(CrashOptions(dir.path() + "/db"));
   ASSERT_TRUE(store.ok()) << store.status().ToString();
   const auto frames = Frames(**store, "tebo");
   EXPECT_TRUE(frames == acknowledged || frames == log.frames()) << frames.size();
@@ -308,7 +309,7 @@ std::string Noise(uint64_t seed, size_t bytes) {
 
 // Writes until the disk is full; returns the frames of the Writes that returned OK.
 std::vector<std::string> FillUp(const std::string& dir, TestLog* log) {
-  auto store = RocksStore::Open(Options(dir));
+  auto store = RocksStore::Open(CrashOptions(dir));
   EXPECT_TRUE(store.ok()) << store.status().ToString();
   if (!store.ok()) return {};
   std::vector<std::string> acknowledged;
@@ -337,10 +338,10 @@ TEST(RocksStoreCrashTest, AFullDiskClosesTheStoreAndLosesNothingAcknowledged) {
     const std::vector<std::string> acknowledged = FillUp(dir, &log);
     EXPECT_GT(acknowledged.size(), 50u);
     // Still full: it opens, or says why it cannot.
-    const Status full = RocksStore::Open(Options(dir)).status();
+    const Status full = RocksStore::Open(CrashOptions(dir)).status();
     EXPECT_TRUE(full.ok() || full.code() == Code::kFull) << full.ToString();
     disk.Grow("64m");
-    auto store = RocksStore::Open(Options(dir));
+    auto store = RocksStore::Open(CrashOptions(dir));
     ASSERT_TRUE(store.ok()) << store.status().ToString();
     const auto frames = Frames(**store, "tebo");
     // The Write that failed is there wholly or not at all.

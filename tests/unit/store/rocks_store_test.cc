@@ -98,7 +98,7 @@ std::string Answers(const Store& store, const std::string& log,
     const auto next = static_cast<Visit>((*random)() % 3);
     out += Show(store.VisitItems(log, range, [&out, next](const ItemVersion& v) {
       out += ToHex(v.package) + "/" + ToHex(v.item) + "@" + std::to_string(v.index) + " " +
-             ToHex(v.payload_sha256).substr(0, 6) + v.title + v.value + ";";
+             ToHex(v.payload_sha256).substr(0, 6) + v.title + v.value + v.unit + ";";
       return next;
     }));
   }
@@ -148,6 +148,7 @@ struct Walker {
         record.kind = std::array{RecordKind::kPut, RecordKind::kPut, RecordKind::kDelete,
                                  RecordKind::kNote}[random() % 4];
         record.title = random() % 3 == 0 ? "title" : "";
+        record.unit = random() % 3 == 0 ? "unit" : "";
         record.epoch = epoch;
         // Now and then a batch comes without its end, to be cut off or left so.
         records.push_back(From(source, position, record, left == 1 && random() % 10 != 0));

@@ -235,6 +235,7 @@ TYPED_TEST_P(StoreConformance, AVisitPassesOverWhatIsNotWanted) {
 TYPED_TEST_P(StoreConformance, AnItemVersionTellsAllButThePayload) {
   TestLog log("tebo");
   Record record = Put("tender/1", "row", "abc");
+  record.unit = "Dinas PUPR";
   record.title = "Jalan \xe2\x80\x94 tahap 2";
   record.value = "200000000.50";
   record.kind = RecordKind::kDelete;
@@ -251,6 +252,7 @@ TYPED_TEST_P(StoreConformance, AnItemVersionTellsAllButThePayload) {
     EXPECT_EQ(v.payload_bytes, 3u);
     EXPECT_EQ(v.payload_sha256, Sha256({"abc"}));
     EXPECT_EQ(v.title, record.title);
+    EXPECT_EQ(v.unit, record.unit);
     EXPECT_EQ(v.value, record.value);
     ++visits;
     return Visit::kStop;

@@ -37,8 +37,8 @@ class RealData : public ::testing::Test {
     EXPECT_EQ(file->rows, file->drafts.size());
     ExpectWhole(path, *file);
     for (const Draft& draft : file->drafts) {
-      kembar::Draft record{RecordKind::kPut, draft.package, draft.item,
-                           draft.title,      draft.value,   draft.payload};
+      kembar::Draft record{RecordKind::kPut, draft.package, draft.item,   draft.title,
+                           draft.value,      draft.unit,    draft.payload};
       EXPECT_TRUE(ValidateDraft(record).ok()) << ValidateDraft(record).ToString();
       packages_.insert(draft.package);
     }

@@ -26,7 +26,7 @@ TEST(PackageFilter, WithoutConditionsTakesAll) {
 }
 
 TEST(PackageFilter, TakesAnyOfTheStatesGiven) {
-  const PackageFilter filter{.states = {"incomplete", "at-risk"}, .min_value = {}};
+  const PackageFilter filter{.states = {"incomplete", "at-risk"}};
   ASSERT_TRUE(CheckFilter(filter).ok());
   EXPECT_TRUE(Matches(filter, Package(v1::PACKAGE_STATE_INCOMPLETE, "")));
   EXPECT_TRUE(Matches(filter, Package(v1::PACKAGE_STATE_AT_RISK, "")));
@@ -34,7 +34,7 @@ TEST(PackageFilter, TakesAnyOfTheStatesGiven) {
 }
 
 TEST(PackageFilter, ComparesAmountsExactly) {
-  const PackageFilter filter{.states = {}, .min_value = "50000000000.01"};
+  const PackageFilter filter{.min_value = "50000000000.01"};
   ASSERT_TRUE(CheckFilter(filter).ok());
   const auto matches = [&](const std::string& value) {
     return Matches(filter, Package(v1::PACKAGE_STATE_COMPLETE, value));
@@ -46,12 +46,22 @@ TEST(PackageFilter, ComparesAmountsExactly) {
   EXPECT_FALSE(matches(""));  // not known
 }
 
+TEST(PackageFilter, FindsTheWorkUnitByPartOfItsNameInAnyCase) {
+  v1::Package package = Package(v1::PACKAGE_STATE_COMPLETE, "5");
+  EXPECT_FALSE(Matches({.unit = "pupr"}, package));  // not known
+  package.set_unit("Dinas PUPR Kabupaten Tebo");
+  EXPECT_TRUE(Matches({.unit = "pupr"}, package));
+  EXPECT_TRUE(Matches({.unit = ""}, package));
+  EXPECT_FALSE(Matches({.unit = "kesehatan"}, package));
+  EXPECT_FALSE(Matches({.min_value = "6", .unit = "pupr"}, package));
+}
+
 TEST(PackageFilter, RefusesWhatIsNoStateOrAmount) {
-  const Status state = CheckFilter({.states = {"whole"}, .min_value = {}});
+  const Status state = CheckFilter({.states = {"whole"}});
   EXPECT_EQ(state.code(), Code::kInvalid);
   EXPECT_THAT(state.ToString(), HasSubstr("incomplete"));
   for (const char* amount : {"50.000.000.000", "Rp50", "5e10"}) {
-    EXPECT_EQ(CheckFilter({.states = {}, .min_value = amount}).code(), Code::kInvalid) << amount;
+    EXPECT_EQ(CheckFilter({.min_value = amount}).code(), Code::kInvalid) << amount;
   }
 }
 

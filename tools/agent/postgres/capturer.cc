@@ -197,8 +197,8 @@ Status Capturer::Check(Relation* relation) {
     relation->key.push_back(static_cast<size_t>(at - relation->columns.begin()));
   }
   state_->packages.Learn(relation->shape);
-  relation->mapped = mapping_->Rank(relation->shape.root) != capture::Mapping::kUnmapped ||
-                     mapping_->Rank(relation->shape.name) != capture::Mapping::kUnmapped;
+  relation->mapped = mapping_->CopyRank(relation->shape.root) != capture::Mapping::kUnmapped ||
+                     mapping_->CopyRank(relation->shape.name) != capture::Mapping::kUnmapped;
   relation->parent = relation->mapped && IsParent(relation->shape);
   relation->checked = true;
   return Status::Ok();

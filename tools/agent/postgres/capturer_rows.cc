@@ -4,6 +4,7 @@
 
 #include "replicator/base/digest.h"
 #include "tools/agent/postgres/capturer.h"
+#include "tools/agent/postgres/part_writer.h"
 
 namespace kembar::agent {
 namespace {
@@ -56,6 +57,7 @@ std::string Capturer::PayloadOf(const Relation& relation, const Tuple& row) cons
 
 capture::Placement Capturer::Place(const TableShape& table, const std::string& item,
                                    const capture::Row& row) {
+  if (mapping_->IsUnitTable(table.root)) state_->packages.NoteUnit(item, row);
   capture::Placement placement = state_->packages.Place(table, item, row);
   if (placement.package == kNowhere && !mapping_->packages().empty()) {
     ++counts_.unmapped[table.name];
@@ -66,7 +68,7 @@ capture::Placement Capturer::Place(const TableShape& table, const std::string& i
 // Writes the row as it is now. `was`: the item under which it stood before; empty: it is new.
 Status Capturer::PutRow(const Relation& relation, const std::string& item, const std::string& was,
                         const Tuple& row, std::string payload) {
-  capture::Placement placement{.package = kNowhere, .title = {}, .value = {}};
+  capture::Placement placement{.package = kNowhere, .title = {}, .unit = {}, .value = {}};
   if (relation.mapped) {
     capture::Row values{.columns = relation.columns, .values = {}};
     for (const TupleValue& value : row) {
@@ -86,8 +88,7 @@ Status Capturer::PutRow(const Relation& relation, const std::string& item, const
   state_->packages.Set(item, placement.package);
   state_->wide.Put(item, payload);
   AddDraft(v1::RECORD_KIND_PUT, placement.package, item, std::move(payload));
-  drafts_.back().set_title(placement.title);
-  drafts_.back().set_value(placement.value);
+  AddStatements(placement, &drafts_.back());
   ++rows_;
   if (relation.message.name == options_.canary) canary_ = true;
   const bool moved = !was.empty() && before != kNowhere && before != placement.package;
@@ -123,6 +124,7 @@ Status Capturer::MoveDescendants(const std::string& from) {
     state_->packages.Set(item, placement.package);
     state_->wide.Put(item, payload);
     AddDraft(v1::RECORD_KIND_PUT, placement.package, item, payload);
+    AddStatements(placement, &drafts_.back());
     ++rows_;
   }
   return Status::Ok();

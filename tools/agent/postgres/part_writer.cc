@@ -13,6 +13,12 @@ v1::Draft MakeDraft(v1::RecordKind kind, const std::string& package, const std::
   return draft;
 }
 
+void AddStatements(const capture::Placement& placement, v1::Draft* draft) {
+  draft->set_title(placement.title);
+  draft->set_value(placement.value);
+  draft->set_unit(placement.unit);
+}
+
 PartWriter::PartWriter(Options options, EmitFn emit)
     : options_(std::move(options)), emit_(std::move(emit)) {
   marker_ = {.lsn = options_.lsn,
@@ -33,10 +39,7 @@ Status PartWriter::Put(const std::string& package, const std::string& item, std:
   RETURN_IF_ERROR(MakeRoom());
   bytes_ += item.size() + payload.size();
   drafts_.push_back(MakeDraft(v1::RECORD_KIND_PUT, package, item, std::move(payload)));
-  if (of_package != nullptr) {
-    drafts_.back().set_title(of_package->title);
-    drafts_.back().set_value(of_package->value);
-  }
+  if (of_package != nullptr) AddStatements(*of_package, &drafts_.back());
   return Status::Ok();
 }
 

@@ -37,7 +37,8 @@ std::string TimeText(int64_t time_us) {
 Result<std::vector<TableDifference>> Reconciler::Run(std::vector<postgres::TableInfo> tables) {
   std::stable_sort(tables.begin(), tables.end(),
                    [this](const postgres::TableInfo& a, const postgres::TableInfo& b) {
-                     return parts_.mapping->Rank(a.shape.root) < parts_.mapping->Rank(b.shape.root);
+                     return parts_.mapping->CopyRank(a.shape.root) <
+                            parts_.mapping->CopyRank(b.shape.root);
                    });
   for (const postgres::TableInfo& table : tables) parts_.state->packages.Learn(table.shape);
   std::vector<TableDifference> differences;
@@ -137,11 +138,14 @@ Status Reconciler::OneRow(const TableShape& table, std::span<const postgres::Val
     known_.erase(item);
     return Status::Ok();
   }
-  capture::Placement placement{.package = "-", .title = {}, .value = {}};
-  if (parts_.mapping->Rank(table.root) != capture::Mapping::kUnmapped) {
+  capture::Placement placement{.package = "-", .title = {}, .unit = {}, .value = {}};
+  if (parts_.mapping->CopyRank(table.root) != capture::Mapping::kUnmapped) {
     capture::Row row{.columns = columns_, .values = {}};
     for (const postgres::ValueView& value : values) {
       row.values.push_back(value ? capture::Value(*value) : std::nullopt);
+    }
+    if (writer_ != nullptr && parts_.mapping->IsUnitTable(table.root)) {
+      parts_.state->packages.NoteUnit(item, row);
     }
     placement = parts_.state->packages.Place(table, item, row);
   }
@@ -158,7 +162,7 @@ Status Reconciler::OneRow(const TableShape& table, std::span<const postgres::Val
   if (!equal) Concerns(placement.package);
   Status status;
   if (writer_ != nullptr) {
-    const bool rewrite = rewrite_packages_ && parts_.mapping->Rank(table.root) == 0;
+    const bool rewrite = rewrite_packages_ && parts_.mapping->States(table.root);
     if (!equal || rewrite) {
       status = PutRow(item, there ? &known->second : nullptr, placement, std::move(payload));
     }

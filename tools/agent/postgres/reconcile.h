@@ -50,7 +50,8 @@ class Reconciler {
   // `writer` null: compares only, and leaves `state` as it is.
   Reconciler(Parts parts, PartWriter* writer) : parts_(std::move(parts)), writer_(writer) {}
 
-  // The rows of the package tables are written again even if equal: their titles may differ.
+  // Rows that say something of their package are written again even if equal: what they say may
+  // differ under another mapping.
   void RewritePackages() { rewrite_packages_ = true; }
 
   // Tables in the order in which their rows find their packages.

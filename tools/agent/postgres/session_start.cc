@@ -220,6 +220,14 @@ Status Session::LoadRows() {
     }
     return wakeup_->stopping() ? Status(Code::kCancelled, "stopping") : Status::Ok();
   }));
+  if (const auto& units = postgres_.mapping.unit_table()) {
+    RETURN_IF_ERROR(log_.List(
+        capture::RowPrefix(units->table), true, [&](const v1::ItemVersion& item) -> Status {
+          ASSIGN_OR_RETURN(const capture::Row row, capture::DecodeRow(item.payload()));
+          state_.packages.NoteUnit(item.item(), row);
+          return Status::Ok();
+        }));
+  }
   // Rows without a table item come from a copy that was cut short: they are reconciled with it.
   for (const TableName& table : seen) {
     if (state_.tables.contains(table)) continue;
