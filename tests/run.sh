@@ -64,8 +64,31 @@ count_check() {  # name, command...
   fi
 }
 
+# While end-to-end tests wait for their processes, the builds of later stages go on at a priority
+# that takes nothing from them. What fails here is built again, and told, when its turn comes.
+ahead=""
+build_ahead() {  # "preset directory target"...
+  local idle=(nice -n 19)
+  if chrt --idle 0 true 2>/dev/null; then idle=(chrt --idle 0); fi
+  set -m  # a process group of its own, so that all of it can be stopped
+  {
+    local preset dir target
+    while read -r preset dir target; do
+      mkdir -p "$dir"
+      "${idle[@]}" cmake --preset "$preset" -B "$dir"
+      "${idle[@]}" cmake --build "$dir" -j "$jobs" --target "$target"
+    done <<<"$(printf '%s\n' "$@")"
+  } >/dev/null 2>&1 &
+  ahead=$!
+  set +m
+}
+stop_ahead() { [ -z "$ahead" ] || kill -- "-$ahead" 2>/dev/null || true; }
+trap stop_ahead EXIT
+
 # Configures and builds a preset; a failure counts as one and leaves the rest to run.
 build() {  # preset, directory, target...
+  if [ -n "$ahead" ]; then wait "$ahead" || true; fi
+  ahead=""
   local preset=$1 dir=$2 log=$2/build.log
   shift 2
   mkdir -p "$dir"
@@ -109,6 +132,14 @@ run_release() {
   [ ${#wanted[@]} -gt 0 ] || return 0
   title "release: ${wanted[*]}"
   build release "$root/build" all || return 0
+  if wants e2e; then
+    local later=()
+    if wants sanitizer; then
+      later+=("asan-ubsan $root/build-asan all" "tsan $root/build-tsan all")
+    fi
+    if wants fuzz; then later+=("fuzz $root/build-fuzz fuzzers"); fi
+    if [ ${#later[@]} -gt 0 ]; then build_ahead "${later[@]}"; fi
+  fi
   run_ctest "$root/build" -L "^($(IFS='|'; echo "${wanted[*]}"))\$"
 }
 
