@@ -115,7 +115,7 @@ Status Database::Open(const BlobStoreOptions& options) {
   const std::string& hole = continuity_->hole();
   if (!hole.empty()) return {Code::kCorrupt, hole, kDamagedHint};
   if (!opened.ok()) {
-    const Status status = Map(opened, "open " + dir_);
+    Status status = Map(opened, "open " + dir_);
     if (status.code() != Code::kCorrupt && !IsDamage(opened)) return status;
     return {Code::kCorrupt, status.message(), kDamagedHint};
   }
@@ -135,7 +135,7 @@ rocksdb::Status Database::TryOpen(const BlobStoreOptions& options, rocksdb::WALR
     families.emplace_back(kNames[i], FamilyOptions(options, cache, static_cast<BlobFamily>(i)));
   }
   rocksdb::DB* db = nullptr;
-  const rocksdb::Status s = rocksdb::DB::Open(db_options, dir_, families, &handles_, &db);
+  rocksdb::Status s = rocksdb::DB::Open(db_options, dir_, families, &handles_, &db);
   db_.reset(db);
   return s;
 }

@@ -288,6 +288,7 @@ std::vector<BlobTracker::Missing> BlobTracker::NextMissing(size_t max) {
     ++found;
   }
   std::vector<Missing> missing;
+  missing.reserve(by_log.size());
   for (auto& [log, digests] : by_log) missing.push_back({log, std::move(digests)});
   return missing;
 }

@@ -70,7 +70,9 @@ class DocumentsPairTest(PgTest, DocumentsCase):
         self.uploaded[number] = path
 
     def delete(self, number):
-        """The row and the file, in either order."""
+        """The row and the file, in either order; a file that is gone before it was recorded is lost."""
+        item = "document/" + self.uploaded[number].replace(" ", "%20")
+        wait_for(f"{item} to be in the log", lambda: self.agent.tail.update().latest.get(item))
         steps = [lambda: self.server.sql(DATABASE, f"DELETE FROM dokumen WHERE id = {number}"),
                  lambda: os.remove(os.path.join(self.uploads, self.uploaded[number]))]
         self.random.shuffle(steps)

@@ -1,8 +1,8 @@
 // history.cc — the committed history and what was acknowledged from it. See truth.h.
 #include <algorithm>
 
-#include "tests/sim/words.h"
 #include "tests/sim/truth.h"
+#include "tests/sim/words.h"
 
 namespace kembar::sim {
 namespace {

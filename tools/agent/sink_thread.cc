@@ -26,14 +26,7 @@ const client::NodeView* Choose(const client::Cluster& cluster, const std::string
                                const std::string& at) {
   const client::NodeView* wanted = at.empty() ? nullptr : cluster.Find(at);
   if (wanted != nullptr && wanted->Log(log) != nullptr) return wanted;
-  if (const client::NodeView* primary = cluster.Primary(log)) return primary;
-  const client::NodeView* best = nullptr;
-  for (const client::NodeView& view : cluster.nodes()) {
-    const v1::LogStatus* holds = view.Log(log);
-    if (holds == nullptr) continue;
-    if (best == nullptr || holds->commit_index() > best->Log(log)->commit_index()) best = &view;
-  }
-  return best;
+  return cluster.BestReader(log);
 }
 
 // Finds the nodes of the log, as often as it is asked.

@@ -5,6 +5,7 @@
 #include <charconv>
 #include <chrono>
 #include <cstdio>
+#include <ctime>
 #include <nlohmann/json.hpp>
 #include <optional>
 
@@ -160,6 +161,14 @@ bool IsWholeNumber(std::string_view text) {
 }
 
 }  // namespace
+
+std::string FormatUtc(int64_t us) {
+  const auto seconds = static_cast<std::time_t>(us / kSecondUs);
+  std::tm utc{};
+  gmtime_r(&seconds, &utc);
+  char text[32];
+  return {text, std::strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", &utc)};
+}
 
 std::string FormatLsn(Lsn lsn) {
   char text[24];

@@ -21,6 +21,9 @@ using Lsn = uint64_t;
 std::string FormatLsn(Lsn lsn);
 Result<Lsn> ParseLsn(std::string_view text);
 
+// "2026-11-24T17:00:00Z", of microseconds since 1970 UTC.
+std::string FormatUtc(int64_t us);
+
 struct Column {
   std::string name;
   std::string type;        // format_type(): "character varying(120)"

@@ -174,6 +174,17 @@ const NodeView* Cluster::Primary(const std::string& log) const {
   return best;
 }
 
+const NodeView* Cluster::BestReader(const std::string& log) const {
+  if (const NodeView* primary = Primary(log)) return primary;
+  const NodeView* best = nullptr;
+  for (const NodeView& view : nodes_) {
+    const v1::LogStatus* holds = view.Log(log);
+    if (holds == nullptr) continue;
+    if (best == nullptr || holds->commit_index() > best->Log(log)->commit_index()) best = &view;
+  }
+  return best;
+}
+
 Result<const NodeView*> Cluster::WaitForPrimary(const std::string& log, const Deadline& deadline) {
   Backoff backoff;
   while (true) {

@@ -46,6 +46,9 @@ class Cluster {
   // The reachable node with the highest epoch among those that call themselves primary; null if
   // none.
   const NodeView* Primary(const std::string& log) const;
+  // Who reads best: the primary, or else, of those that answer, who holds most of the log; null:
+  // none does.
+  const NodeView* BestReader(const std::string& log) const;
   // Refreshes until there is a primary. kUnavailable: says what was seen instead.
   Result<const NodeView*> WaitForPrimary(const std::string& log, const Deadline& deadline);
 

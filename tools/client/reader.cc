@@ -91,6 +91,17 @@ Status ListItems(NodeStubs* node, const v1::ListItemsRequest& request, const Dea
       [&](const v1::ListItemsResponse& response) { return GiveEach(response.items(), each); });
 }
 
+Status ForEachLiving(NodeStubs* node, const v1::ListItemsRequest& request, const Deadline& deadline,
+                     const std::function<Status(const v1::ItemVersion&)>& each) {
+  Status odd;
+  RETURN_IF_ERROR(ListItems(node, request, deadline, [&](const v1::ItemVersion& version) {
+    if (version.kind() != v1::RECORD_KIND_PUT) return true;
+    odd = each(version);
+    return odd.ok();
+  }));
+  return odd;
+}
+
 Status GetItem(NodeStubs* node, const v1::GetItemRequest& request, const Deadline& deadline,
                v1::ItemVersion* item) {
   grpc::ClientContext context;

@@ -31,6 +31,9 @@ Status PackageHistory(NodeStubs* node, const v1::PackageHistoryRequest& request,
                       const Deadline& deadline, const Each<v1::Record>& each);
 Status ListItems(NodeStubs* node, const v1::ListItemsRequest& request, const Deadline& deadline,
                  const Each<v1::ItemVersion>& each);
+// The living items that `request` asks for; what `each` fails with ends it.
+Status ForEachLiving(NodeStubs* node, const v1::ListItemsRequest& request, const Deadline& deadline,
+                     const std::function<Status(const v1::ItemVersion&)>& each);
 // One item with its payload. kNotFound: never there.
 Status GetItem(NodeStubs* node, const v1::GetItemRequest& request, const Deadline& deadline,
                v1::ItemVersion* item);

@@ -3,11 +3,11 @@
 
 #include <algorithm>
 #include <chrono>
-#include <ctime>
 #include <map>
 #include <optional>
 #include <utility>
 
+#include "tools/capture/facts.h"
 #include "tools/capture/json_text.h"
 #include "tools/capture/path.h"
 #include "tools/documents/content.h"
@@ -159,15 +159,6 @@ class Audit {
   AuditReport report_;
 };
 
-// RFC 3339, UTC.
-std::string AuditTime(int64_t time_us) {
-  const auto seconds = static_cast<time_t>(time_us / 1'000'000);
-  tm parts{};
-  gmtime_r(&seconds, &parts);
-  char text[32];
-  return {text, std::strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", &parts)};
-}
-
 void AppendTrouble(const AuditTrouble& trouble, std::string* out) {
   *out += "{\"package\":";
   capture::AppendJsonText(trouble.package, out);
@@ -193,7 +184,7 @@ Result<AuditReport> AuditDocuments(const Tree& tree, const ListFn& list,
 }
 
 std::string EncodeAudit(const AuditReport& report, size_t troubles_max) {
-  std::string out = "{\"time\":\"" + AuditTime(report.time_us) +
+  std::string out = "{\"time\":\"" + capture::FormatUtc(report.time_us) +
                     "\",\"files\":{\"files\":" + std::to_string(report.files) +
                     ",\"equal\":" + (report.equal() ? "true" : "false") +
                     ",\"missing\":" + std::to_string(report.Count(Kind::kMissing)) +

@@ -19,7 +19,6 @@ using ByPath = std::map<std::string, PlacedDocument>;
 
 // `source`: only what it recorded; null: everybody's.
 Status TakeVersion(const v1::ItemVersion& version, const std::string* source, ByPath* by_path) {
-  if (version.kind() != v1::RECORD_KIND_PUT) return Status::Ok();
   Result<Document> document = DecodeDocument(version.payload());
   if (!document.ok()) {
     return document.status().Prepend("record " + std::to_string(version.index()) + ", item " +
@@ -34,7 +33,7 @@ Status TakeVersion(const v1::ItemVersion& version, const std::string* source, By
   return Status::Ok();
 }
 
-// Gives the living documents of a package ("": of all) and deletions; `each` may fail.
+// Gives the living documents of a package ("": of all); `each` may fail.
 Status EachDocument(client::NodeStubs* node, const std::string& log, const v1::AsOf& as_of,
                     const std::string& package,
                     const std::function<Status(const v1::ItemVersion&)>& each) {
@@ -44,14 +43,8 @@ Status EachDocument(client::NodeStubs* node, const std::string& log, const v1::A
   request.set_item_prefix(std::string(capture::kDocumentPrefix));
   request.set_with_payload(true);
   request.set_package(package);
-  Status odd;
-  const Status status = client::ListItems(node, request, client::Deadline::Never(),
-                                          [&](const v1::ItemVersion& version) {
-                                            odd = each(version);
-                                            return odd.ok();
-                                          });
-  RETURN_IF_ERROR(status.Prepend("list documents"));
-  return odd;
+  return client::ForEachLiving(node, request, client::Deadline::Never(), each)
+      .Prepend("list documents");
 }
 
 std::vector<PlacedDocument> InOrder(ByPath by_path) {

@@ -7,6 +7,7 @@
 #include "tools/capture/path.h"
 #include "tools/client/reader.h"
 #include "tools/documents/content.h"
+#include "tools/documents/fetch.h"
 #include "tools/documents/references.h"
 
 namespace kembar::documents {
@@ -45,35 +46,24 @@ Status Recorder::Load() {
   const auto deadline = client::Deadline::After(kPatience);
   ASSIGN_OR_RETURN(const v1::SourcePositionResponse last,
                    client::ReadSourcePosition(follower_.get(), options_.source, deadline));
-  v1::ListItemsRequest request;
-  request.set_log(follower_->log());
-  request.set_item_prefix(std::string(capture::kDocumentPrefix));
-  request.set_with_payload(true);
   // Of the same moment as the position: another node may answer, and be behind.
-  if (last.index() > 0) request.mutable_as_of()->set_index(last.index());
+  v1::AsOf as_of;
+  if (last.index() > 0) as_of.set_index(last.index());
   KnownFiles known;
-  Status odd;
-  const auto take = [&](const v1::ItemVersion& version) {
-    if (stop_.stop_requested()) odd = Status(Code::kCancelled, "stopping");
-    if (version.kind() != v1::RECORD_KIND_PUT) return odd.ok();
-    const Result<Document> document = DecodeDocument(version.payload());
-    if (!document.ok()) {
-      odd = document.status().Prepend("record " + std::to_string(version.index()));
-      return false;
-    }
-    // Others, such as imports, have documents of their own.
-    if (!document->source.empty() && document->source != options_.source) return odd.ok();
-    known.insert_or_assign(document->path, Known{version.package(), document->size, document->mode,
-                                                 document->mtime_ns});
-    return odd.ok();
-  };
   const Status status =
       client::ReadCommitted(follower_.get(), deadline, [&](client::NodeStubs* node) {
-        return client::ListItems(node, request, client::Deadline::Never(), take);
+        const auto listed = ListDocumentsOf(node, follower_->log(), as_of, options_.source, stop_);
+        RETURN_IF_ERROR(listed.status());
+        known.clear();
+        for (const PlacedDocument& placed : *listed) {
+          const Document& document = placed.document;
+          known.insert_or_assign(document.path, Known{placed.package, document.size, document.mode,
+                                                      document.mtime_ns});
+        }
+        return Status::Ok();
       });
   if (!status.ok()) follower_->Failed({});
   RETURN_IF_ERROR(status.Prepend("read what the log holds"));
-  RETURN_IF_ERROR(odd);
   known_ = std::move(known);
   position_ = last.position();
   loaded_ = true;

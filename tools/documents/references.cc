@@ -24,14 +24,7 @@ Status EachLiving(client::NodeStubs* node, const std::string& log, const v1::AsO
   if (as_of.at_case() != v1::AsOf::AT_NOT_SET) *request.mutable_as_of() = as_of;
   request.set_item_prefix(prefix);
   request.set_with_payload(true);
-  Status odd;
-  RETURN_IF_ERROR(client::ListItems(node, request, client::Deadline::Never(),
-                                    [&](const v1::ItemVersion& version) {
-                                      if (version.kind() != v1::RECORD_KIND_PUT) return true;
-                                      odd = each(version);
-                                      return odd.ok();
-                                    }));
-  return odd;
+  return client::ForEachLiving(node, request, client::Deadline::Never(), each);
 }
 
 bool IsNamed(const capture::Mapping& mapping, const TableShape& table) {

@@ -102,6 +102,9 @@ class Importer {
                                            if (!package.title().empty()) {
                                              titled_.insert(package.package());
                                            }
+                                           if (!package.unit().empty()) {
+                                             with_unit_.insert(package.package());
+                                           }
                                            return true;
                                          }));
     v1::ListItemsRequest items;
@@ -138,6 +141,7 @@ class Importer {
     RETURN_IF_ERROR(AppendManual(follower_, key, NewestIndex(key, *prepared), payload,
                                  std::move(drafts), context_->timeout()));
     titled_.insert(record.package);
+    with_unit_.insert(record.package);
     ++totals->appended;
     return Status::Ok();
   }
@@ -212,8 +216,8 @@ class Importer {
     if (!titled_.contains(key.first)) {
       row.set_title(prepared.stored.record.title);
       row.set_value(prepared.stored.record.value);
-      row.set_unit(prepared.stored.record.unit);
     }
+    if (!with_unit_.contains(key.first)) row.set_unit(prepared.stored.record.unit);
     drafts->push_back(std::move(row));
     const std::string contract = key.second.substr(import::kManualPrefix.size());
     for (const import::ManualAttachment& file : prepared.stored.attachments) {
@@ -228,7 +232,8 @@ class Importer {
   documents::Uploader uploader_;
   ManualVersions known_;
   std::map<ManualKey, v1::ItemVersion> documents_;
-  std::set<std::string> titled_;  // packages
+  std::set<std::string> titled_;     // packages
+  std::set<std::string> with_unit_;  // packages
   bool keeps_documents_ = true;
 };
 

@@ -38,14 +38,7 @@ Result<std::shared_ptr<client::NodeStubs>> Context::Reader(const std::string& na
     }
     if (!best->reachable) return best->error.Prepend("node " + name);
   } else {
-    best = cluster_->Primary(log);
-  }
-  for (const client::NodeView& view : cluster_->nodes()) {
-    if (!name.empty() || view.Log(log) == nullptr) continue;
-    if (best == nullptr || (best->Log(log)->role() != "primary" &&
-                            view.Log(log)->commit_index() > best->Log(log)->commit_index())) {
-      best = &view;
-    }
+    best = cluster_->BestReader(log);
   }
   if (best == nullptr) return Status(Code::kUnavailable, "no node that answers holds log " + log);
   return cluster_->Stubs(best->address);

@@ -42,9 +42,9 @@ class PartWriter {
   size_t bytes_ = 0;
 };
 
-// One draft; shared by all who make them.
 // What a row says of its package, into its draft.
 void AddStatements(const capture::Placement& placement, v1::Draft* draft);
+// One draft; shared by all who make them.
 v1::Draft MakeDraft(v1::RecordKind kind, const std::string& package, const std::string& item,
                     std::string payload);
 

@@ -2,7 +2,6 @@
 #include "tools/agent/postgres/reconcile.h"
 
 #include <algorithm>
-#include <ctime>
 
 #include <nlohmann/json.hpp>
 
@@ -21,15 +20,6 @@ std::string CopyQuery(const postgres::Connection& connection, const TableName& t
   // COPY t would leave out nothing either, but for tables with children; ONLY says what is meant.
   return "COPY (SELECT " + list + " FROM ONLY " + connection.QuoteIdent(table.schema) + "." +
          connection.QuoteIdent(table.table) + ") TO STDOUT";
-}
-
-std::string TimeText(int64_t time_us) {
-  const std::time_t seconds = time_us / 1'000'000;
-  std::tm utc{};
-  gmtime_r(&seconds, &utc);
-  char text[32];
-  const size_t size = std::strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", &utc);
-  return {text, size};
 }
 
 }  // namespace
@@ -240,8 +230,9 @@ std::string EncodeAudit(Lsn lsn, int64_t time_us, const std::vector<TableDiffere
                     {"differing", table.differing},
                     {"packages", table.packages}});
   }
-  const nlohmann::ordered_json audit = {
-      {"lsn", capture::FormatLsn(lsn)}, {"time", TimeText(time_us)}, {"tables", std::move(list)}};
+  const nlohmann::ordered_json audit = {{"lsn", capture::FormatLsn(lsn)},
+                                        {"time", capture::FormatUtc(time_us)},
+                                        {"tables", std::move(list)}};
   return audit.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace);
 }
 

@@ -18,7 +18,7 @@ constexpr seconds kShutdownWait{10};
 }  // namespace
 
 Status Session::Loop() {
-  const Status status = Turns();
+  Status status = Turns();
   diverged_ = status.code() == Code::kDiverged;
   return status;
 }

@@ -123,7 +123,7 @@ void Session::ReportProgress() {
 }
 
 Status Session::Canary() {
-  const Status status = database_->WriteCanary();
+  Status status = database_->WriteCanary();
   const std::string& sqlstate = database_->connection()->sqlstate();
   // The table is locked, or somebody dropped it: that must not stop the capture.
   if (status.ok() || sqlstate == "55P03") return Status::Ok();
