@@ -22,7 +22,8 @@ size_t LineEnd(std::string_view bytes, size_t pos) {
 
 class RowReader {
  public:
-  RowReader(std::string_view bytes, size_t begin) : bytes_(bytes), pos_(begin) {}
+  RowReader(std::string_view bytes, char separator, size_t begin)
+      : bytes_(bytes), separator_(separator), pos_(begin) {}
 
   // Moves past the row's end. Of a broken row: past its first line.
   CsvRow Read(size_t* end) {
@@ -31,7 +32,7 @@ class RowReader {
     do {
       row.fields.emplace_back();
       ReadField(&row.fields.back());
-    } while (broken_.empty() && TakeComma());
+    } while (broken_.empty() && TakeSeparator());
     if (broken_.empty() && !std::all_of(row.fields.begin(), row.fields.end(), IsUtf8Text)) {
       broken_ = "invalid UTF-8: save the file as UTF-8";
     }
@@ -54,7 +55,7 @@ class RowReader {
   void ReadPlain(std::string* field) {
     for (; pos_ < bytes_.size(); ++pos_) {
       const char c = bytes_[pos_];
-      if (c == ',' || LineEnd(bytes_, pos_) > 0) return;
+      if (c == separator_ || LineEnd(bytes_, pos_) > 0) return;
       if (c == '"') {
         broken_ = "a quote inside a field that does not begin with one";
         return;
@@ -80,15 +81,15 @@ class RowReader {
       field->push_back('"');
       ++pos_;
     }
-    if (pos_ < bytes_.size() && bytes_[pos_] != ',' && LineEnd(bytes_, pos_) == 0) {
-      broken_ = "something between the closing quote and the next comma";
+    if (pos_ < bytes_.size() && bytes_[pos_] != separator_ && LineEnd(bytes_, pos_) == 0) {
+      broken_ = "something between the closing quote and the next separator";
     }
   }
 
   // False at the row's end, which is then behind us.
-  bool TakeComma() {
+  bool TakeSeparator() {
     if (pos_ == bytes_.size()) return false;
-    if (bytes_[pos_] == ',') {
+    if (bytes_[pos_] == separator_) {
       ++pos_;
       return true;
     }
@@ -97,6 +98,7 @@ class RowReader {
   }
 
   const std::string_view bytes_;
+  const char separator_;
   size_t pos_;
   std::string broken_;
 };
@@ -142,12 +144,12 @@ bool CsvRow::blank() const {
          });
 }
 
-std::vector<CsvRow> ReadCsv(std::string_view bytes) {
+std::vector<CsvRow> ReadCsv(std::string_view bytes, char separator) {
   std::vector<CsvRow> rows;
   size_t pos = bytes.starts_with(kByteOrderMark) ? kByteOrderMark.size() : 0;
   uint64_t number = 0;
   while (pos < bytes.size()) {
-    rows.push_back(RowReader(bytes, pos).Read(&pos));
+    rows.push_back(RowReader(bytes, separator, pos).Read(&pos));
     rows.back().number = ++number;
   }
   return rows;

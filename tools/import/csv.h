@@ -1,4 +1,5 @@
-// csv.h — strict comma-separated values (RFC 4180) in UTF-8, row by row, with recovery.
+// csv.h — strict comma-separated values (RFC 4180) in UTF-8, row by row, with recovery. Where the
+// comma is the decimal sign spreadsheets write another separator: the caller says which it is.
 //
 // Strict: a quote stands only around a whole field, doubled inside it; nothing is guessed. Rows end
 // with LF or CRLF; a byte order mark at the beginning is skipped. A row that breaks one of these
@@ -22,7 +23,7 @@ struct CsvRow {
   bool blank() const;  // nothing but blanks in it
 };
 
-std::vector<CsvRow> ReadCsv(std::string_view bytes);
+std::vector<CsvRow> ReadCsv(std::string_view bytes, char separator = ',');
 
 // True when `text` is well-formed UTF-8.
 bool IsUtf8Text(std::string_view text);

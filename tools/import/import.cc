@@ -138,23 +138,29 @@ Status ToDraft(const FormatRules& rules, std::string_view bytes, const Slice& sl
   return CheckLimits(*draft);
 }
 
-Result<std::string> ReadWhole(const std::string& path) {
-  auto failed = [&path] {
-    Code code = errno == ENOENT ? Code::kNotFound : Code::kIo;
-    return Status(code, path + ": " + std::strerror(errno));
-  };
-  errno = 0;
-  std::unique_ptr<std::FILE, int (*)(std::FILE*)> file(std::fopen(path.c_str(), "rb"),
-                                                       &std::fclose);
-  if (file == nullptr) return failed();
-  std::string bytes;
-  char buffer[65536];
-  while (size_t got = std::fread(buffer, 1, sizeof buffer, file.get())) bytes.append(buffer, got);
-  if (std::ferror(file.get()) != 0) return failed();
-  return bytes;
+Status CannotRead(const std::string& name) {
+  const Code code = errno == ENOENT ? Code::kNotFound : Code::kIo;
+  return {code, name + ": " + std::strerror(errno)};
 }
 
 }  // namespace
+
+// Not by streams: libstdc++'s throw at what opens and cannot be read, such as a directory.
+Result<std::string> ReadWholeStream(std::FILE* in, const std::string& name) {
+  errno = 0;
+  std::string bytes;
+  char buffer[65536];
+  while (const size_t got = std::fread(buffer, 1, sizeof buffer, in)) bytes.append(buffer, got);
+  if (std::ferror(in) != 0) return CannotRead(name);
+  return bytes;
+}
+
+Result<std::string> ReadWholeFile(const std::string& path) {
+  const std::unique_ptr<std::FILE, int (*)(std::FILE*)> file(std::fopen(path.c_str(), "rb"),
+                                                             &std::fclose);
+  if (file == nullptr) return CannotRead(path);
+  return ReadWholeStream(file.get(), path);
+}
 
 Result<Format> ParseFormat(std::string_view name) {
   for (Format format : {Format::kRup, Format::kOcds, Format::kIsb}) {
@@ -187,7 +193,7 @@ Result<ImportFile> ParseImport(Format format, const std::string& name, std::stri
 }
 
 Result<ImportFile> ReadImportFile(Format format, const std::string& path) {
-  ASSIGN_OR_RETURN(std::string bytes, ReadWhole(path));
+  ASSIGN_OR_RETURN(std::string bytes, ReadWholeFile(path));
   return ParseImport(format, path, bytes);
 }
 

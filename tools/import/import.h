@@ -1,6 +1,6 @@
 // import.h — turns published tender files into drafts: one record to append per row or release.
 //
-// Pure but for ReadImportFile, which reads one file whole into memory. Knows three forms:
+// Pure but for the readers of files, which take one file whole into memory. Knows three forms:
 //   kRup   SiRUP procurement plans: a JSON array of packages. Package "rup/<id>", item "rup"; a
 //          repeated id with other contents is another version of the same item.
 //   kOcds  OCDS 1.1: a release package, a record package with embedded releases, or one release.
@@ -24,6 +24,7 @@
 #pragma once
 
 #include <cstdint>
+#include <cstdio>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -66,6 +67,11 @@ Result<ImportFile> ReadImportFile(Format format, const std::string& path);
 
 // The same of bytes in memory; `name` stands for the path in messages.
 Result<ImportFile> ParseImport(Format format, const std::string& name, std::string_view bytes);
+
+// A file's bytes. kNotFound; kIo, also for a directory.
+Result<std::string> ReadWholeFile(const std::string& path);
+// The rest of an open file; `name` stands for it in messages.
+Result<std::string> ReadWholeStream(std::FILE* in, const std::string& name);
 
 // What a log takes; longer rows and names are rejected.
 inline constexpr size_t kRowBytesMax = size_t{16} << 20;

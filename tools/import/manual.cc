@@ -4,8 +4,6 @@
 #include <algorithm>
 #include <array>
 #include <chrono>
-#include <fstream>
-#include <iterator>
 #include <map>
 #include <optional>
 #include <utility>
@@ -25,6 +23,12 @@ struct Column {
   std::string ManualRecord::*field;  // null: attachments
   bool in_header;                    // the header must have it
   bool filled;                       // and every row something in it
+};
+
+struct Sheet {
+  char separator = ',';
+  std::vector<const Column*> columns;  // what each field of a row is
+  std::vector<CsvRow> rows;            // the header is the first
 };
 
 constexpr std::array<Column, 10> kColumns = {{
@@ -64,9 +68,6 @@ Status BadHeader(const std::string& what) {
 // Which column each field of a row is.
 Result<std::vector<const Column*>> ReadHeader(const CsvRow& row) {
   if (!row.broken.empty()) return BadHeader(row.broken);
-  if (row.fields.size() == 1 && row.fields[0].find(';') != std::string::npos) {
-    return BadHeader("fields are separated by \";\": save the file with commas");
-  }
   std::vector<const Column*> columns;
   for (const std::string& field : row.fields) {
     const std::string name = Trim(field);
@@ -84,6 +85,27 @@ Result<std::vector<const Column*>> ReadHeader(const CsvRow& row) {
     }
   }
   return columns;
+}
+
+// Where the comma is the decimal sign, as in Indonesia, spreadsheets separate by semicolons. The
+// header says it for the whole file.
+Result<Sheet> ReadSheet(std::string_view bytes) {
+  Sheet sheet;
+  sheet.rows = ReadCsv(bytes);
+  if (sheet.rows.empty()) return Status(Code::kInvalid, "is empty");
+  Result<std::vector<const Column*>> columns = ReadHeader(sheet.rows.front());
+  if (!columns.ok()) {
+    std::vector<CsvRow> rows = ReadCsv(bytes, ';');
+    // The separator that cuts the header into more pieces is the one that was meant.
+    const bool meant = rows.front().fields.size() > sheet.rows.front().fields.size();
+    Result<std::vector<const Column*>> other = ReadHeader(rows.front());
+    if (!other.ok()) return meant ? other.status() : columns.status();
+    sheet.separator = ';';
+    sheet.rows = std::move(rows);
+    columns = std::move(other);
+  }
+  sheet.columns = *std::move(columns);
+  return sheet;
 }
 
 std::vector<std::string> SplitAttachments(std::string_view text) {
@@ -109,16 +131,46 @@ Status CheckColumn(const Column& column, const std::string& text) {
   return Status::Ok();
 }
 
-// Reads amounts and dates; refuses what a log would not take.
-Status Interpret(ManualRecord* record) {
+bool LeadsUp(std::string_view path) {
+  while (true) {
+    const size_t slash = std::min(path.find('/'), path.size());
+    if (path.substr(0, slash) == "..") return true;
+    if (slash == path.size()) return false;
+    path.remove_prefix(slash + 1);
+  }
+}
+
+// The file comes from a unit, and what it names goes into a log for ever: nothing that is elsewhere
+// on the operator's machine.
+Status CheckAttachment(const std::string& path) {
+  const auto odd = [&path](const std::string& why) {
+    return Odd("attachments", "\"" + Tidy(path, 80) + "\" " + why);
+  };
+  if (HasControlCharacter(path)) return odd("has a control character");
+  if (path.starts_with('/')) return odd("is absolute: attachments stand beside the CSV file");
+  if (LeadsUp(path)) return odd("has a part \"..\": attachments stand beside the CSV file");
+  return Status::Ok();
+}
+
+// Refuses what a log would not take.
+Status CheckTexts(const ManualRecord& record) {
   for (const Column& column : kColumns) {
     if (column.field == nullptr) continue;
-    if (HasControlCharacter(record->*column.field))
-      return Odd(column.name, "has a control character");
+    const std::string& text = record.*column.field;
+    // Once more: tidying may have left nothing of it.
+    if (column.filled && text.empty()) return Odd(column.name, "is empty");
+    if (HasControlCharacter(text)) return Odd(column.name, "has a control character");
+    const bool named = column.name == "package" || column.name == "unit";
+    if (named && text.size() > kTextBytesMax) {
+      return Odd(column.name, "is longer than " + std::to_string(kTextBytesMax) + " bytes");
+    }
   }
-  if (record->package.size() > kTextBytesMax) {
-    return Odd("package", "is longer than " + std::to_string(kTextBytesMax) + " bytes");
-  }
+  for (const std::string& path : record.attachments) RETURN_IF_ERROR(CheckAttachment(path));
+  return Status::Ok();
+}
+
+// Reads amounts and dates.
+Status Interpret(ManualRecord* record) {
   const std::string value = ReadAmount(record->value);
   if (value.empty() || IsZero(value)) {
     return Odd("value", "\"" + Tidy(record->value, 60) +
@@ -127,21 +179,27 @@ Status Interpret(ManualRecord* record) {
   record->value = value;
   const std::string date = ReadDate(record->contract_date);
   if (date.empty()) {
-    return Odd("contract_date", "\"" + Tidy(record->contract_date, 60) +
-                                    "\" is not a date such as 2026-11-24 or 24-11-2026");
+    return Odd("contract_date",
+               "\"" + Tidy(record->contract_date, 60) +
+                   "\" is not a date such as 2026-11-24, 24-11-2026 or 24/11/2026");
   }
   record->contract_date = date;
   return Status::Ok();
 }
 
-Result<ManualRecord> ReadRow(const CsvRow& row, const std::vector<const Column*>& columns) {
-  if (!row.broken.empty()) {
-    return Status(Code::kInvalid, row.broken);
+Status WrongCount(const CsvRow& row, const Sheet& sheet) {
+  std::string what = "has " + std::to_string(row.fields.size()) + " fields, the header has " +
+                     std::to_string(sheet.columns.size());
+  if (sheet.separator == ';' && row.fields.size() > sheet.columns.size()) {
+    what += ": several attachments stand in quotes, \"a.pdf;b.pdf\"";
   }
-  if (row.fields.size() != columns.size()) {
-    return Status(Code::kInvalid, "has " + std::to_string(row.fields.size()) +
-                                      " fields, the header has " + std::to_string(columns.size()));
-  }
+  return {Code::kInvalid, std::move(what)};
+}
+
+Result<ManualRecord> ReadRow(const CsvRow& row, const Sheet& sheet) {
+  const std::vector<const Column*>& columns = sheet.columns;
+  if (!row.broken.empty()) return Status(Code::kInvalid, row.broken);
+  if (row.fields.size() != columns.size()) return WrongCount(row, sheet);
   ManualRecord record;
   record.row = row.number;
   for (size_t i = 0; i < columns.size(); ++i) {
@@ -155,6 +213,7 @@ Result<ManualRecord> ReadRow(const CsvRow& row, const std::vector<const Column*>
       record.*columns[i]->field = text;
     }
   }
+  RETURN_IF_ERROR(CheckTexts(record));
   RETURN_IF_ERROR(Interpret(&record));
   return record;
 }
@@ -169,13 +228,13 @@ bool SameRow(const ManualRecord& a, const ManualRecord& b) {
 // Rows one by one; finds the contracts that stand twice.
 class Collector {
  public:
-  Collector(ManualFile* file, std::vector<const Column*> columns)
-      : file_(file), columns_(std::move(columns)) {}
+  // `sheet` outlives the collector.
+  Collector(ManualFile* file, const Sheet* sheet) : file_(file), sheet_(sheet) {}
 
   void Add(const CsvRow& row) {
     if (row.blank()) return;
     ++file_->rows;
-    Result<ManualRecord> record = ReadRow(row, columns_);
+    Result<ManualRecord> record = ReadRow(row, *sheet_);
     if (!record.ok()) return Reject(row, record.status().message());
     const auto [at, fresh] =
         seen_.try_emplace({record->package, record->contract_number}, file_->records.size());
@@ -196,7 +255,7 @@ class Collector {
   }
 
   ManualFile* const file_;
-  const std::vector<const Column*> columns_;
+  const Sheet* const sheet_;
   std::map<std::pair<std::string, std::string>, size_t> seen_;
 };
 
@@ -214,14 +273,21 @@ std::optional<std::string> Ungroup(std::string_view text) {
   return digits;
 }
 
+// What stands behind "Rp", "RP." and the like.
+std::string_view WithoutCurrency(std::string_view text) {
+  const bool rupiah =
+      text.size() >= 2 && (text[0] == 'R' || text[0] == 'r') && (text[1] == 'P' || text[1] == 'p');
+  if (!rupiah) return text;
+  text.remove_prefix(2);
+  if (text.starts_with('.')) text.remove_prefix(1);
+  while (text.starts_with(' ')) text.remove_prefix(1);
+  return text;
+}
+
 }  // namespace
 
 std::string ReadAmount(std::string_view text) {
-  if (text.starts_with("Rp")) {
-    text.remove_prefix(2);
-    if (text.starts_with('.')) text.remove_prefix(1);
-    while (text.starts_with(' ')) text.remove_prefix(1);
-  }
+  text = WithoutCurrency(text);
   const auto dots = std::count(text.begin(), text.end(), '.');
   size_t point = text.find(',');
   if (point == std::string_view::npos && dots == 1) point = text.find('.');
@@ -230,6 +296,8 @@ std::string ReadAmount(std::string_view text) {
   if (!AllDigits(digits)) return {};
   if (point == std::string_view::npos) return ExactDecimal(digits);
   const std::string_view sen = text.substr(point + 1);
+  // "150.000,-": no sen. The comma before it says that the dots are none.
+  if (sen == "-" && text[point] == ',') return ExactDecimal(digits);
   if (!AllDigits(sen) || sen.size() > 2) return {};
   return ExactDecimal(digits + "." + std::string(sen));
 }
@@ -237,7 +305,7 @@ std::string ReadAmount(std::string_view text) {
 std::string ReadDate(std::string_view text) {
   if (text.size() != 10) return {};
   const bool iso = text[4] == '-' && text[7] == '-';
-  const bool local = text[2] == '-' && text[5] == '-';
+  const bool local = (text[2] == '-' || text[2] == '/') && text[5] == text[2];
   if (!iso && !local) return {};
   const std::string_view year = iso ? text.substr(0, 4) : text.substr(6, 4);
   const std::string_view month = iso ? text.substr(5, 2) : text.substr(3, 2);
@@ -271,27 +339,32 @@ std::string ManualItem(std::string_view contract_number) {
   return std::string(kManualPrefix) + "~" + ToHex(Sha256({contract_number}));
 }
 
+PackageFacts SaysOfPackage(const PackageFacts& known, const ManualRecord& previous,
+                           const ManualRecord& next) {
+  const auto say = [](const std::string& said, const std::string& before, const std::string& now) {
+    return said.empty() || (said == before && said != now) ? now : std::string();
+  };
+  return {.title = say(known.title, previous.title, next.title),
+          .value = say(known.value, previous.value, next.value),
+          .unit = say(known.unit, previous.unit, next.unit)};
+}
+
 Result<ManualFile> ParseManual(const std::string& name, std::string_view bytes) {
   const auto refuse = [&name](const Status& why) { return why.Prepend(name); };
   if (bytes.starts_with("\xff\xfe") || bytes.starts_with("\xfe\xff")) {
     return refuse(Status(Code::kInvalid, "is UTF-16 text", "save it as CSV UTF-8"));
   }
-  const std::vector<CsvRow> rows = ReadCsv(bytes);
-  if (rows.empty()) return refuse(Status(Code::kInvalid, "is empty"));
-  Result<std::vector<const Column*>> columns = ReadHeader(rows.front());
-  if (!columns.ok()) return refuse(columns.status());
+  const Result<Sheet> sheet = ReadSheet(bytes);
+  if (!sheet.ok()) return refuse(sheet.status());
   ManualFile file;
   file.path = name;
-  Collector collector(&file, *std::move(columns));
-  for (size_t i = 1; i < rows.size(); ++i) collector.Add(rows[i]);
+  Collector collector(&file, &*sheet);
+  for (size_t i = 1; i < sheet->rows.size(); ++i) collector.Add(sheet->rows[i]);
   return file;
 }
 
 Result<ManualFile> ReadManualFile(const std::string& path) {
-  std::ifstream in(path, std::ios::binary);
-  if (!in) return Status(Code::kNotFound, path + ": cannot be opened");
-  const std::string bytes{std::istreambuf_iterator<char>(in), {}};
-  if (in.bad()) return Status(Code::kIo, path + ": cannot be read");
+  ASSIGN_OR_RETURN(const std::string bytes, ReadWholeFile(path));
   if (bytes.size() > kFileBytesMax) return Status(Code::kInvalid, path + ": larger than 64 MiB");
   return ParseManual(path, bytes);
 }

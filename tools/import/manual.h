@@ -5,7 +5,8 @@
 // is made: the same contract imported again is the same item.
 //
 // Pure but for ReadManualFile. One broken row costs one row, as in import.h; errors name row and
-// column. Amounts are exact decimals: what can be read in two ways is rejected.
+// column. Amounts are exact decimals: what can be read in two ways is rejected. So is what a node
+// would not take: an import stops at no row that was read here.
 //
 // Thread-safety: all functions may be called from any thread.
 #pragma once
@@ -31,7 +32,7 @@ struct ManualRecord {
   std::string contract_number;
   std::string contract_date;  // "2026-11-24"
   std::string recommendation_letter;
-  std::vector<std::string> attachments;  // paths as written
+  std::vector<std::string> attachments;  // paths as written, none leads out of the file's folder
 };
 
 struct ManualFile {
@@ -42,7 +43,8 @@ struct ManualFile {
   uint64_t repeats = 0;  // rows that say the same as one before
 };
 
-// kInvalid: no CSV of this form (no header, a column missing, unknown, or twice).
+// Columns are separated by commas or, when the header is, by semicolons. kInvalid: no CSV of this
+// form (no header, a column missing, unknown, or twice).
 Result<ManualFile> ParseManual(const std::string& name, std::string_view bytes);
 Result<ManualFile> ReadManualFile(const std::string& path);
 
@@ -74,10 +76,24 @@ Result<StoredManual> DecodeManual(std::string_view payload);
 // Whether two say the same of the procurement itself, whoever recorded or entered it.
 bool SameFacts(const StoredManual& a, const StoredManual& b);
 
-// "150000000", "150000000.5", "150.000.000", "150.000.000,50", each also behind "Rp"; empty for all
-// else, "150.000" above all, which is one thing in Indonesia and another elsewhere.
+// What is said of a package; empty: nothing.
+struct PackageFacts {
+  std::string title;
+  std::string value;
+  std::string unit;
+  bool operator==(const PackageFacts&) const = default;
+};
+// What a new version of a record says of its package, of which `known` is said: that which is said
+// by nobody, or by the record's version before (`previous`; all empty: there is none) and otherwise
+// now. What others say of the package stands.
+PackageFacts SaysOfPackage(const PackageFacts& known, const ManualRecord& previous,
+                           const ManualRecord& next);
+
+// "150000000", "150000000.5", "150.000.000", "150.000.000,50", "150.000.000,-", each also behind
+// "Rp" in any case; empty for all else, "150.000" above all, which is one thing in Indonesia and
+// another elsewhere.
 std::string ReadAmount(std::string_view text);
-// ISO "2026-11-24" from that or "24-11-2026"; empty for what no calendar has.
+// ISO "2026-11-24" from that, "24-11-2026" or "24/11/2026"; empty for what no calendar has.
 std::string ReadDate(std::string_view text);
 
 }  // namespace kembar::import

@@ -2,12 +2,11 @@
 #include <CLI/CLI.hpp>
 
 #include <chrono>
-#include <fstream>
-#include <iostream>
-#include <iterator>
+#include <cstdio>
 
 #include "replicator/log/epoch_history.h"
 #include "replicator/log/record.h"
+#include "tools/import/import.h"
 #include "tools/kembarctl/commands.h"
 #include "tools/kembarctl/json.h"
 
@@ -26,16 +25,13 @@ struct AppendOptions {
 };
 
 Result<std::string> ReadPayload(const std::string& file) {
-  std::ifstream opened;
-  if (file != "-") {
-    opened.open(file, std::ios::binary);
-    if (!opened) return Status(Code::kNotFound, "file " + file + " cannot be opened");
+  Result<std::string> payload =
+      file == "-" ? import::ReadWholeStream(stdin, "standard input") : import::ReadWholeFile(file);
+  if (!payload.ok()) {
+    return Status(payload.status().code(), "file " + payload.status().message());
   }
-  std::istream& in = file == "-" ? std::cin : opened;
-  std::string payload{std::istreambuf_iterator<char>(in), {}};
-  if (in.bad()) return Status(Code::kIo, "file " + file + " cannot be read");
-  if (payload.size() > kPayloadBytesMax) {
-    return Status(Code::kInvalid, "file " + file + " has " + std::to_string(payload.size()) +
+  if (payload->size() > kPayloadBytesMax) {
+    return Status(Code::kInvalid, "file " + file + " has " + std::to_string(payload->size()) +
                                       " bytes; a record holds at most " +
                                       std::to_string(kPayloadBytesMax));
   }

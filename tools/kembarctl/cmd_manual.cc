@@ -71,9 +71,11 @@ Outcome RunList(Context* context, const ManualOptions& options) {
   ASSIGN_OR_RETURN(const std::string log, context->Log());
   ASSIGN_OR_RETURN(const auto node, context->Reader(options.at));
   ASSIGN_OR_RETURN(const ManualVersions all, ReadManuals(node.get(), log));
+  for (const std::string& warning : ManualWarnings(all)) Note(Printable(warning));
   std::vector<std::pair<ManualKey, ManualVersion>> rows;
   for (const auto& [key, version] : all) {
-    if (version.living && (options.all || !version.stored.entered)) rows.emplace_back(key, version);
+    if (!version.living || !version.odd.ok()) continue;
+    if (options.all || !version.stored.entered) rows.emplace_back(key, version);
   }
   if (context->json()) {
     Json json = Json::array();
@@ -95,16 +97,14 @@ int64_t NowMicros() {
 
 Outcome RunEntered(Context* context, const ManualOptions& options) {
   ASSIGN_OR_RETURN(client::PrimaryFollower * follower, context->Follower());
-  ASSIGN_OR_RETURN(const auto node, follower->Get(client::Deadline::After(context->timeout())));
-  ASSIGN_OR_RETURN(ManualVersions all, ReadManuals(node.get(), follower->log()));
-  const ManualKey key = {options.package, import::ManualItem(options.contract)};
-  const auto at = all.find(key);
-  if (at == all.end() || !at->second.living) {
+  const ManualKey key = ManualKeyOf(options.package, options.contract);
+  ASSIGN_OR_RETURN(ManualPlace place, ReadManual(follower, key, context->timeout()));
+  ManualVersion& version = place.version;
+  if (!version.living) {
     return Status(Code::kNotFound,
                   "no contract " + options.contract + " is recorded in package " + options.package,
                   "see kembarctl manual list --all");
   }
-  ManualVersion& version = at->second;
   const bool same = version.stored.entered &&
                     (options.spse_code.empty() || options.spse_code == version.stored.spse_code);
   if (!same) {
@@ -112,11 +112,10 @@ Outcome RunEntered(Context* context, const ManualOptions& options) {
     version.stored.entered_by = Context::Actor();
     version.stored.entered_at = JsonTime(NowMicros());
     if (!options.spse_code.empty()) version.stored.spse_code = options.spse_code;
-    version.payload = import::EncodeManual(version.stored);
     std::vector<v1::Draft> drafts;
-    drafts.push_back(ManualDraft(key, version.payload));
-    RETURN_IF_ERROR(AppendManual(follower, key, version.index, version.payload, std::move(drafts),
-                                 context->timeout()));
+    drafts.push_back(ManualDraft(key, import::EncodeManual(version.stored)));
+    RETURN_IF_ERROR(
+        AppendManual(follower, key, place.position, std::move(drafts), context->timeout()));
   }
   if (context->json()) {
     PrintLine(
