@@ -30,6 +30,7 @@ struct Range {
 constexpr Range kHeartbeatMs{10, 10'000};
 constexpr Range kSilenceMs{100, 600'000};
 constexpr Range kAppendWaitMs{100, 3'600'000};
+constexpr Range kSourceSilenceS{0, 31'536'000};
 constexpr Range kStopMs{100, 15'000};
 constexpr Range kQueueMax{64, 10'000'000};
 constexpr Range kCacheBytes{int64_t{1} << 20, int64_t{1} << 40};
@@ -59,6 +60,7 @@ constexpr std::array kKeys = {
     ConfigKey{"limits", "heartbeat_ms", "200", "10 to 10000"},
     ConfigKey{"limits", "silence_ms", "2000", "100 to 600000, at least 3 heartbeats"},
     ConfigKey{"limits", "append_wait_ms", "30000", "100 to 3600000"},
+    ConfigKey{"limits", "source_silence_s", "1800", "0 (no alarm) to 31536000"},
     ConfigKey{"limits", "stop_ms", "3000", "100 to 15000"},
     ConfigKey{"limits", "queue_max", "65536", "64 to 10000000"},
     ConfigKey{"limits", "cache", "\"64MiB\"", "1MiB to 1TiB"},
@@ -364,6 +366,8 @@ Status ReadLimits(Section section, NodeConfig* config) {
   config->heartbeat_ms = section.Number("heartbeat_ms", config->heartbeat_ms, kHeartbeatMs);
   config->silence_ms = section.Number("silence_ms", config->silence_ms, kSilenceMs);
   config->append_wait_ms = section.Number("append_wait_ms", config->append_wait_ms, kAppendWaitMs);
+  config->source_silence_s =
+      section.Number("source_silence_s", config->source_silence_s, kSourceSilenceS);
   config->stop_ms = section.Number("stop_ms", config->stop_ms, kStopMs);
   config->queue_max = static_cast<uint64_t>(
       section.Number("queue_max", static_cast<int64_t>(config->queue_max), kQueueMax));
@@ -472,8 +476,9 @@ std::string EffectiveConfig(const NodeConfig& c) {
     out << "\nblobs = " << Quoted(SizeText(limit.blob_bytes_per_s)) << "\n";
   }
   out << "\n[limits]\nheartbeat_ms = " << c.heartbeat_ms << "\nsilence_ms = " << c.silence_ms
-      << "\nappend_wait_ms = " << c.append_wait_ms << "\nstop_ms = " << c.stop_ms
-      << "\nqueue_max = " << c.queue_max << "\ncache = " << Quoted(SizeText(c.cache_bytes))
+      << "\nappend_wait_ms = " << c.append_wait_ms << "\nsource_silence_s = " << c.source_silence_s
+      << "\nstop_ms = " << c.stop_ms << "\nqueue_max = " << c.queue_max
+      << "\ncache = " << Quoted(SizeText(c.cache_bytes))
       << "\nwrite_buffer = " << Quoted(SizeText(c.write_buffer_bytes)) << "\n";
   out << "\n[mirror]\naccept_logs = [";
   for (size_t i = 0; i < c.accept_logs.size(); ++i) {

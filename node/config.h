@@ -37,11 +37,12 @@ struct NodeConfig {
   std::vector<PeerConfig> peers;
   std::vector<LinkLimit> link_limits;  // of catching up; none: no limit at any time
 
-  int64_t heartbeat_ms = 200;       // primary to mirrors
-  int64_t silence_ms = 2'000;       // without contact so long a peer counts as gone
-  int64_t append_wait_ms = 30'000;  // an append waits so long if its client sets no deadline
-  int64_t stop_ms = 3'000;          // on SIGTERM, calls under way get so long
-  uint64_t queue_max = 65'536;      // events waiting; beyond, appends are refused
+  int64_t heartbeat_ms = 200;        // primary to mirrors
+  int64_t silence_ms = 2'000;        // without contact so long a peer counts as gone
+  int64_t append_wait_ms = 30'000;   // an append waits so long if its client sets no deadline
+  int64_t source_silence_s = 1'800;  // a capture not heard so long alarms; 0: none does
+  int64_t stop_ms = 3'000;           // on SIGTERM, calls under way get so long
+  uint64_t queue_max = 65'536;       // events waiting; beyond, appends are refused
   uint64_t cache_bytes = uint64_t{64} << 20;          // blocks read from disk
   uint64_t write_buffer_bytes = uint64_t{128} << 20;  // recent writes, over all logs
 

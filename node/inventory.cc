@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <set>
+#include <unordered_map>
 
 #include "node/blob/document.h"
 
@@ -11,24 +12,92 @@ namespace {
 
 constexpr size_t kReadBytes = size_t{1} << 20;
 
-// What is missing of one package's documents. Its items come in order: documents before the
-// references to them.
-class MissingDocuments {
+// The living documents of all packages, read when one is first asked for.
+class AllDocuments {
  public:
-  explicit MissingDocuments(const DocumentsHere* here) : here_(here) {}
+  AllDocuments(const Store& store, const InventoryScope& scope) : store_(store), scope_(scope) {}
 
-  // Whether this living item is a document that is not whole here, or refers to one that the
-  // package does not have.
+  // The record of the newest document of this DocumentKey; 0: there is none, or status() says why
+  // that is not known.
+  uint64_t Find(const std::string& key) {
+    if (!read_) status_ = Read();
+    read_ = true;
+    const auto found = by_key_.find(key);
+    return found == by_key_.end() ? 0 : found->second;
+  }
+  const Status& status() const { return status_; }
+
+ private:
+  Status Read() {
+    const ItemRange range{.package = {}, .item_prefix = kDocumentPrefix, .as_of = scope_.as_of};
+    return store_.VisitItems(scope_.log, range, [this](const ItemVersion& newest) {
+      if (newest.kind != RecordKind::kDelete) {
+        uint64_t& index = by_key_[DocumentKey(newest.item)];
+        index = std::max(index, newest.index);
+      }
+      return Visit::kNextItem;
+    });
+  }
+
+  const Store& store_;
+  const InventoryScope& scope_;
+  bool read_ = false;
+  Status status_;
+  std::unordered_map<std::string, uint64_t> by_key_;
+};
+
+// The documents of one package and those that its rows refer to: which are missing here, and
+// whether other sites hold them. Its items come in order: documents before the references to them.
+class PackageDocuments {
+ public:
+  PackageDocuments(const InventoryScope* scope, AllDocuments* all)
+      : scope_(scope), all_(all), whole_at_(scope->others.sites.size(), true) {}
+
+  // Whether this living item is a document that is not whole here, or refers to one that its own
+  // package does not have and that is not whole here, or nowhere.
   bool Add(const ItemVersion& living) {
-    if (IsReference(living.item)) return !documents_.contains(DocumentKey(living.item));
-    if (!IsDocument(living.item)) return false;
-    documents_.insert(DocumentKey(living.item));
-    return here_->missing != nullptr && here_->missing->contains(living.index);
+    if (IsDocument(living.item)) {
+      own_.insert(DocumentKey(living.item));
+      return !IsWhole(living.index);
+    }
+    if (!IsReference(living.item)) return false;
+    const std::string key = DocumentKey(living.item);
+    if (own_.contains(key)) return false;  // it is counted itself
+    const uint64_t elsewhere = all_->Find(key);
+    return elsewhere == 0 || !IsWhole(elsewhere);
+  }
+
+  // One of them has not been looked at yet here.
+  bool unchecked() const { return unchecked_; }
+
+  // Whether as many other sites as are needed hold them all, and the log up to `last_index`.
+  bool HeldElsewhere(uint64_t last_index) const {
+    size_t holding = 0;
+    for (size_t i = 0; i < whole_at_.size(); ++i) {
+      if (whole_at_[i] && scope_->others.sites[i].records_to >= last_index) ++holding;
+    }
+    return holding >= scope_->others.needed;
   }
 
  private:
-  const DocumentsHere* here_;
-  std::set<std::string> documents_;  // by DocumentKey
+  // Whether a document's record is whole here, or may be.
+  bool IsWhole(uint64_t index) {
+    for (size_t i = 0; i < whole_at_.size(); ++i) {
+      const SiteHolds& site = scope_->others.sites[i];
+      const bool whole = site.documents != nullptr && site.documents->Holds(index);
+      if (!whole || site.records_to < index) whole_at_[i] = false;
+    }
+    const DocumentsHere& here = scope_->documents;
+    if (here.missing != nullptr && here.missing->contains(index)) return false;
+    if (index > here.checked_to) unchecked_ = true;
+    return true;
+  }
+
+  const InventoryScope* scope_;
+  AllDocuments* all_;
+  std::vector<bool> whole_at_;  // by site
+  bool unchecked_ = false;
+  std::set<std::string> own_;  // by DocumentKey
 };
 
 // The latest of what records said of one thing; empty says nothing.
@@ -47,7 +116,8 @@ class LatestStatement {
 // Folds the versions of one package, which come in order.
 class PackageFold {
  public:
-  PackageFold(const std::string& package, const DocumentsHere* here) : here_(here), missing_(here) {
+  PackageFold(const std::string& package, const InventoryScope* scope, AllDocuments* all)
+      : documents_(scope, all) {
     info_.package = package;
   }
 
@@ -62,10 +132,10 @@ class PackageFold {
     unit_.Take(version.unit, version.index, &info_.unit);
   }
 
-  PackageInfo Finish(uint64_t mirrored_index) {
+  PackageInfo Finish() {
     if (info_.missing_documents > 0) {
       info_.state = PackageState::kIncomplete;
-    } else if (info_.last_index <= mirrored_index && !unchecked_) {
+    } else if (!documents_.unchecked() && documents_.HeldElsewhere(info_.last_index)) {
       info_.state = PackageState::kComplete;
     } else {
       info_.state = PackageState::kAtRisk;
@@ -74,24 +144,23 @@ class PackageFold {
   }
 
   bool empty() const { return info_.last_index == 0; }
+  bool living() const { return living_; }
   const std::string& package() const { return info_.package; }
 
  private:
   void AddLiving(const ItemVersion& version) {
-    const bool missing = missing_.Add(version);
-    if (missing) ++info_.missing_documents;
+    living_ = true;
+    if (documents_.Add(version)) ++info_.missing_documents;
     if (IsDocument(version.item)) {
       ++info_.documents;
-      if (!missing && version.index > here_->checked_to) unchecked_ = true;
     } else if (!IsReference(version.item)) {
       ++info_.items;
     }
   }
 
-  const DocumentsHere* here_;
   PackageInfo info_;
-  MissingDocuments missing_;
-  bool unchecked_ = false;
+  bool living_ = false;
+  PackageDocuments documents_;
   LatestStatement title_;
   LatestStatement value_;
   LatestStatement unit_;
@@ -127,29 +196,34 @@ Result<std::vector<uint64_t>> IndicesOf(const Store& store, const InventoryScope
 
 }  // namespace
 
-uint64_t MirroredIndex(const ReplicaStatus& status) {
+OtherSites OtherSitesOf(const ReplicaStatus& status, const Told& told) {
+  const auto said = [&told](const std::string& node) {
+    const auto found = told.find(node);
+    return found == told.end() ? nullptr : found->second;
+  };
+  const Config& config = status.control.config;
   if (status.role == Role::kMirror) {
-    const bool quorum = status.control.config.RequiredMirrors() > 0;
-    return quorum || InContact(status) ? status.commit_index : 0;
+    const bool quorum = config.RequiredMirrors() > 0;
+    const uint64_t held = quorum || InContact(status) ? status.commit_index : 0;
+    return {.sites = {{held, said(status.primary)}}, .needed = 1};
   }
-  uint64_t highest = 0;
+  OtherSites others{.needed = std::max(1U, config.MirrorsOfQuorum())};
   for (const PeerStatus& peer : status.peers) {
-    if (peer.member) highest = std::max(highest, PeerHolds(peer, status));
+    if (peer.member) others.sites.push_back({PeerHolds(peer, status), said(peer.name)});
   }
-  return highest;
+  return others;
 }
 
 Status ForEachPackage(const Store& store, const InventoryScope& scope,
                       const std::function<bool(const PackageInfo&)>& each) {
-  PackageFold fold{std::string(), &scope.documents};
+  AllDocuments all(store, scope);
+  PackageFold fold{std::string(), &scope, &all};
   std::string item;
   bool going = true;
   // Hands on the package that has just ended.
   const auto finish = [&] {
     if (fold.empty()) return;
-    const PackageInfo info = fold.Finish(scope.mirrored_index);
-    const bool living = info.items > 0 || info.documents > 0 || info.missing_documents > 0;
-    if (living) going = each(info);
+    if (fold.living()) going = each(fold.Finish());
   };
   RETURN_IF_ERROR(store.VisitItems(scope.log, RangeOf(scope, {}), [&](const ItemVersion& version) {
     if (version.package == kNoPackage) return Visit::kNextPackage;
@@ -157,19 +231,21 @@ Status ForEachPackage(const Store& store, const InventoryScope& scope,
     if (next_package) {
       finish();
       if (!going) return Visit::kStop;
-      fold = PackageFold(version.package, &scope.documents);
+      fold = PackageFold(version.package, &scope, &all);
     }
     fold.Add(version, next_package || version.item != item);
     item = version.item;
-    return Visit::kNext;
+    return all.status().ok() ? Visit::kNext : Visit::kStop;
   }));
+  RETURN_IF_ERROR(all.status());
   if (going) finish();
   return Status::Ok();
 }
 
 Result<PackageInfo> FindPackage(const Store& store, const InventoryScope& scope,
                                 const std::string& package) {
-  PackageFold fold(package, &scope.documents);
+  AllDocuments all(store, scope);
+  PackageFold fold(package, &scope, &all);
   std::string item;
   if (!package.empty() && package != kNoPackage) {
     RETURN_IF_ERROR(
@@ -179,17 +255,19 @@ Result<PackageInfo> FindPackage(const Store& store, const InventoryScope& scope,
           return Visit::kNext;
         }));
   }
+  RETURN_IF_ERROR(all.status());
   if (fold.empty()) {
     return Status(Code::kNotFound, "log " + scope.log + " has no package " + package +
                                        " as of index " + std::to_string(scope.as_of));
   }
-  return fold.Finish(scope.mirrored_index);
+  return fold.Finish();
 }
 
 Status ForEachItem(const Store& store, const InventoryScope& scope, const std::string& package,
                    const std::function<bool(const ItemInfo&)>& each) {
+  AllDocuments all(store, scope);
   std::optional<ItemInfo> current;
-  MissingDocuments missing(&scope.documents);
+  PackageDocuments documents(&scope, &all);
   bool going = true;
   RETURN_IF_ERROR(
       store.VisitItems(scope.log, RangeOf(scope, package), [&](const ItemVersion& version) {
@@ -199,11 +277,12 @@ Status ForEachItem(const Store& store, const InventoryScope& scope, const std::s
           return Visit::kNext;
         }
         if (current) going = each(*current);
-        if (!same_package) missing = MissingDocuments(&scope.documents);
+        if (!same_package) documents = PackageDocuments(&scope, &all);
         const bool living = version.kind != RecordKind::kDelete;
-        current = ItemInfo{version, 1, living && missing.Add(version)};
-        return going ? Visit::kNext : Visit::kStop;
+        current = ItemInfo{version, 1, living && documents.Add(version)};
+        return going && all.status().ok() ? Visit::kNext : Visit::kStop;
       }));
+  RETURN_IF_ERROR(all.status());
   if (going && current) each(*current);
   return Status::Ok();
 }

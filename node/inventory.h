@@ -1,6 +1,5 @@
-// inventory.h — a log seen as tender packages: what each holds, since when, and whether another
-// site holds it too. Folded from the item versions of a Store each time it is asked; nothing is
-// kept.
+// inventory.h — a log seen as tender packages: what each holds, since when, and whether other sites
+// hold it too. Folded from the item versions of a Store each time it is asked; nothing is kept.
 //
 // A package's title, value and unit are the latest that any of its records stated, as of the moment
 // asked for. Its items are those whose latest version is not a deletion. A package all of whose
@@ -8,11 +7,13 @@
 // because its history remains. Records of "-" belong to no package.
 //
 // Documents are counted apart (docs/documents.md): living `document/` items, and of these and of
-// what living `reference/` items name, those that are not whole here. What the tracker has not
-// looked at yet counts as at risk.
+// what living `reference/` items name, those that are not whole here. A reference is to the
+// document of its path in its own package, else to the newest one in any. What the tracker has not
+// looked at yet counts as at risk, and so does what too few other sites are known to hold whole.
 //
-// Memory is that of one package's fold, whatever the size of the log. Visitors are called while the
-// store's iterator is open, so they should not take long.
+// Memory is that of one package's fold, whatever the size of the log; only a reference that its own
+// package does not resolve has the names of all living documents read, once a call. Visitors are
+// called while the store's iterator is open, so they should not take long.
 //
 // Thread-safety: pure functions over a Store, which may be read from any thread.
 #pragma once
@@ -23,6 +24,7 @@
 #include <string>
 #include <vector>
 
+#include "node/blob/holdings.h"
 #include "node/blob/tracker.h"
 #include "replicator/base/status.h"
 #include "replicator/core/replica.h"
@@ -31,9 +33,9 @@
 namespace kembar {
 
 enum class PackageState : uint8_t {
-  kComplete,    // all that its rows refer to is here and durable at another site
+  kComplete,    // all of it, and all that its rows refer to, is whole here and at other sites
   kIncomplete,  // a document of it, or that its rows refer to, is missing or not whole here
-  kAtRisk,      // not known to be durable at another site, or its documents not looked at yet
+  kAtRisk,      // not known to be whole at other sites, or its documents not looked at yet here
 };
 
 struct PackageInfo {
@@ -53,22 +55,36 @@ struct PackageInfo {
 struct ItemInfo {
   ItemVersion latest;
   uint64_t versions = 0;
-  bool missing = false;  // a document that is not whole here, or refers to one that is not there
+  // A document that is not whole here, or a reference to one of another package that is not, or to
+  // one that is nowhere.
+  bool missing = false;
+};
+
+// Another site, as far as this node has been told.
+struct SiteHolds {
+  uint64_t records_to = 0;  // up to here it holds the log durably
+  SharedHolding documents;  // null: nothing is known of its documents
+  bool operator==(const SiteHolds&) const = default;
+};
+struct OtherSites {
+  std::vector<SiteHolds> sites;
+  size_t needed = 1;  // a package is complete if so many of them hold it whole
+  bool operator==(const OtherSites&) const = default;
 };
 
 // What part of a log is looked at.
 struct InventoryScope {
   std::string log;
-  uint64_t as_of = 0;           // records up to this index; at most the commit index
-  uint64_t mirrored_index = 0;  // up to here another site holds the log: see MirroredIndex
-  DocumentsHere documents;      // as the tracker knows; default: nothing has been looked at
+  uint64_t as_of = 0;       // records up to this index; at most the commit index
+  OtherSites others;        // default: none is known
+  DocumentsHere documents;  // as the tracker knows; default: nothing has been looked at
 };
 
-// The highest index up to which another site is known to hold the log durably, as far as this node
-// has been told. What a site acknowledged counts also while that site is not connected, until a
+// The primary counts its mirrors, of which as many are needed as a write is meant to reach, at
+// least one. What a mirror acknowledged and `told` counts also while it is not connected, until a
 // failover leaves it out. A mirror counts the primary: what is committed under a quorum with a
 // mirror is durable there; without such a quorum only while the primary is in contact.
-uint64_t MirroredIndex(const ReplicaStatus& status);
+OtherSites OtherSitesOf(const ReplicaStatus& status, const Told& told);
 
 // In order of package name. `each` returns false to stop.
 Status ForEachPackage(const Store& store, const InventoryScope& scope,

@@ -18,6 +18,7 @@
 #include <thread>
 
 #include "node/blob/blob_store.h"
+#include "node/blob/holdings.h"
 #include "node/blob/runner.h"
 #include "node/blob/tracker.h"
 #include "node/blob/verify_blobs.h"
@@ -45,6 +46,8 @@ using std::chrono::system_clock;
 constexpr milliseconds kWatchInterval{1'000};
 // Once full, appends are taken again only when so much more than the reserve is free: no flapping.
 constexpr uint64_t kReserveSlackDivisor = 8;
+// Documents leave so many times the reserve free, so that they do not use up what records need.
+constexpr uint64_t kBlobReserves = 2;
 constexpr std::array kServices = {"kembar.v1.Log", "kembar.v1.Admin", "kembar.v1.Tender",
                                   "kembar.v1.Blob", "kembar.v1.Replication"};
 
@@ -140,6 +143,7 @@ struct Node::Impl {
   std::unique_ptr<Engine> engine;
   std::unique_ptr<BlobStore> blobs;
   std::unique_ptr<BlobTracker> tracker;
+  std::unique_ptr<Holdings> holdings;
   std::unique_ptr<BlobRunner> runner;
   std::unique_ptr<PackageCounter> package_counter;
   std::unique_ptr<LinkManager> links;
@@ -189,7 +193,7 @@ Status Node::Impl::OpenBlobs() {
   BlobStoreOptions options;
   options.dir = config.data + "/blobs";
   options.create_if_missing = true;
-  options.reserve_bytes = config.disk_reserve_bytes;
+  options.reserve_bytes = kBlobReserves * config.disk_reserve_bytes;
   options.warn = [](std::string_view line) { spdlog::warn("blobs text=\"{}\"", line); };
   ASSIGN_OR_RETURN(blobs, BlobStore::Open(options));
   const BlobStats stats = blobs->Stats();
@@ -213,6 +217,13 @@ Status Node::Impl::StartEngine() {
     return store->SavePeer(name, {identity.uuid, identity.born_us});
   };
   tracker = std::make_unique<BlobTracker>(engine.get(), blobs.get());
+  HoldingsOptions holdings_options;
+  holdings_options.documents = [this](const std::string& log) { return tracker->Documents(log); };
+  holdings_options.send = [this](const std::string& peer, const std::string& log,
+                                 const Holding& holding) {
+    links->SendHolding(peer, log, holding);
+  };
+  holdings = std::make_unique<Holdings>(std::move(holdings_options), engine.get());
   BlobRunnerOptions runner_options;
   runner_options.node = config.name;
   runner_options.rate = [this] { return BlobRate(config.link_limits); };
@@ -223,13 +234,25 @@ Status Node::Impl::StartEngine() {
                                         tracker.get());
   PackageCounterOptions counter_options;
   counter_options.documents = [this](const std::string& log) { return tracker->Documents(log); };
+  counter_options.told = [this](const std::string& log) { return holdings->Of(log); };
   package_counter = std::make_unique<PackageCounter>(engine.get(), std::move(counter_options));
   blobs->OnStored([this](std::span<const Digest> digests) {
     tracker->OnStored(digests);
     runner->Stored(digests);
   });
-  link_options.blobs.up = [this](const std::string& peer) { runner->PeerConnected(peer); };
-  link_options.blobs.down = [this](const std::string& peer) { runner->PeerDisconnected(peer); };
+  blobs->OnAside([this] { tracker->OnAside(); });
+  link_options.blobs.up = [this](const std::string& peer) {
+    runner->PeerConnected(peer);
+    holdings->PeerConnected(peer);
+  };
+  link_options.blobs.down = [this](const std::string& peer) {
+    runner->PeerDisconnected(peer);
+    holdings->PeerDisconnected(peer);
+  };
+  link_options.blobs.told = [this](const std::string& peer, const std::string& log,
+                                   Holding holding) {
+    holdings->Receive(peer, log, std::move(holding));
+  };
   link_options.blobs.receive = [this](const std::string& peer, blob::Message message) {
     runner->Receive(peer, std::move(message));
   };
@@ -240,6 +263,7 @@ Status Node::Impl::StartEngine() {
   package_counter->Start();
   CheckDisk();
   links->Start();
+  holdings->Start();  // it sends on links
   return {};
 }
 
@@ -258,18 +282,19 @@ Status Node::Impl::StartServer() {
   admin_options.verify_documents =
       [this](const std::string& log, uint64_t last_index,
              const std::function<bool(const BlobVerifyProgress&)>& report) {
-        VerifyDocuments({store.get(), blobs.get(), tracker.get()}, log, last_index, report);
+        VerifyDocuments({store.get(), blobs.get()}, log, last_index, report);
       };
   admin_options.disk_free_bytes = [this] { return disk_free_bytes.load(); };
   admin_options.disk_full = [this] { return disk_full.load(); };
   admin_service = std::make_unique<AdminService>(engine.get(), std::move(admin_options));
   TenderServiceOptions tender_options;
   tender_options.documents = [this](const std::string& log) { return tracker->Documents(log); };
+  tender_options.told = [this](const std::string& log) { return holdings->Of(log); };
   tender_service = std::make_unique<TenderService>(engine.get(), std::move(tender_options));
   BlobServiceOptions blob_options;
   blob_options.ensure_wait_ms = config.append_wait_ms;
-  blob_service = std::make_unique<BlobService>(engine.get(), blobs.get(), runner.get(),
-                                               tracker.get(), blob_options);
+  blob_service =
+      std::make_unique<BlobService>(engine.get(), blobs.get(), runner.get(), blob_options);
 
   grpc::EnableDefaultHealthCheckService(true);
   grpc::reflection::InitProtoReflectionServerBuilderPlugin();
@@ -362,8 +387,9 @@ void Node::Impl::Stop() {
   if (server) SetServing(false);
   if (http) http->Stop();
   // Answers every waiting append, so that the calls below end by themselves.
-  // Counter and tracker ask the engine, so they go first; the runner answers every waiting Ensure.
+  // These ask the engine, so they go first; the runner answers every waiting Ensure.
   if (package_counter) package_counter->Stop();
+  if (holdings) holdings->Stop();
   if (tracker) tracker->Stop();
   if (runner) runner->Stop();
   if (engine) engine->Stop();
@@ -378,6 +404,7 @@ void Node::Impl::Stop() {
   links.reset();
   package_counter.reset();
   runner.reset();
+  holdings.reset();
   tracker.reset();
   blobs.reset();
   engine.reset();
@@ -405,7 +432,14 @@ NodeSnapshot Node::Impl::Snapshot() const {
     } else {
       snapshot.unreadable = quarantines.status().ToString();
     }
+    auto sources = FindSources(*store, log, status.commit_index);
+    if (sources.ok()) {
+      snapshot.sources[log] = *std::move(sources);
+    } else {
+      snapshot.unreadable = sources.status().ToString();
+    }
   }
+  snapshot.source_silence_ms = config.source_silence_s * 1000;
   for (const PeerConfig& peer : config.peers) snapshot.peers.push_back(peer.name);
   snapshot.linked = links->Linked();
   snapshot.refused_links = links->Refused();

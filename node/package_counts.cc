@@ -4,24 +4,25 @@
 #include <pthread.h>
 #include <spdlog/spdlog.h>
 
-#include <algorithm>
 #include <chrono>
 #include <utility>
 
 namespace kembar {
 namespace {
 
-constexpr std::chrono::milliseconds kTurn{250};
+using std::chrono::microseconds;
 
-int64_t MonoMs() {
-  return std::chrono::duration_cast<std::chrono::milliseconds>(
+constexpr int64_t kTurnUs = 250'000;
+
+int64_t CounterNowUs() {
+  return std::chrono::duration_cast<microseconds>(
              std::chrono::steady_clock::now().time_since_epoch())
       .count();
 }
 
 // Whether both give the same counts.
 bool SameScope(const InventoryScope& a, const InventoryScope& b) {
-  return a.as_of == b.as_of && a.mirrored_index == b.mirrored_index &&
+  return a.as_of == b.as_of && a.others == b.others &&
          a.documents.checked_to == b.documents.checked_to &&
          a.documents.missing == b.documents.missing;
 }
@@ -54,32 +55,45 @@ bool PackageCounter::stopping() const {
   return stopping_;
 }
 
+bool PackageCounter::Rest(int64_t us) {
+  std::unique_lock lock(mutex_);
+  return !wake_.wait_for(lock, microseconds(us), [this] { return stopping_; });
+}
+
 void PackageCounter::Run() {
-  while (true) {
+  do {
     for (const std::string& name : engine_->Logs()) {
       Log& log = logs_[name];
-      const Status status = Turn(name, &log);
-      const std::string trouble = status.ok() ? std::string() : status.ToString();
+      const int64_t begin_us = CounterNowUs();
+      const Result<bool> counted = Turn(name, &log);
+      const std::string trouble = counted.ok() ? std::string() : counted.status().ToString();
       if (!trouble.empty() && trouble != log.told) {
         spdlog::error("packages_uncounted log={} error=\"{}\"", name, trouble);
       }
       log.told = trouble;
+      // A count that failed has taken its time too.
+      const bool rests = !counted.ok() || *counted;
+      if (rests && !Rest(options_.pause_factor * (CounterNowUs() - begin_us))) return;
     }
-    std::unique_lock lock(mutex_);
-    if (wake_.wait_for(lock, kTurn, [this] { return stopping_; })) return;
-  }
+  } while (Rest(kTurnUs));
 }
 
-Status PackageCounter::Turn(const std::string& name, Log* log) {
-  const int64_t begin_ms = MonoMs();
-  if (begin_ms < log->next_ms) return {};
-  log->next_ms = begin_ms + options_.pause_ms;
+Result<bool> PackageCounter::Turn(const std::string& name, Log* log) {
+  const int64_t now_us = CounterNowUs();
+  if (now_us < log->next_us) return false;
+  log->next_us = now_us + options_.pause_ms * 1'000;
   ASSIGN_OR_RETURN(auto statuses, engine_->ReadStatus(name));
   const ReplicaStatus& status = statuses[name];
-  InventoryScope scope{
-      .log = name, .as_of = status.commit_index, .mirrored_index = MirroredIndex(status)};
+  InventoryScope scope{.log = name, .as_of = status.commit_index};
+  scope.others = OtherSitesOf(status, options_.told ? options_.told(name) : Told());
   if (options_.documents) scope.documents = options_.documents(name);
-  if (!log->counted.log.empty() && SameScope(scope, log->counted)) return {};
+  if (!log->counted.log.empty() && SameScope(scope, log->counted)) return false;
+  RETURN_IF_ERROR(Count(name, scope));
+  log->counted = std::move(scope);
+  return true;
+}
+
+Status PackageCounter::Count(const std::string& name, const InventoryScope& scope) {
   PackageCounts counts{.as_of = scope.as_of};
   bool stopped = false;
   const auto each = [&](const PackageInfo& package) {
@@ -92,14 +106,10 @@ Status PackageCounter::Turn(const std::string& name, Log* log) {
     return !stopped;
   };
   const Status visited = ForEachPackage(*engine_->store(), scope, each);
-  const int64_t took_ms = MonoMs() - begin_ms;
-  log->next_ms = begin_ms + std::max(options_.pause_ms, options_.pause_factor * took_ms);
   std::lock_guard lock(mutex_);
   if (!visited.ok()) counts_.erase(name);  // what can't be counted is not known
   RETURN_IF_ERROR(visited);
-  if (stopped) return {};
-  counts_[name] = counts;
-  log->counted = std::move(scope);
+  if (!stopped) counts_[name] = counts;
   return {};
 }
 

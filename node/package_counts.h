@@ -2,7 +2,8 @@
 // metrics.
 //
 // Counting passes all items of a log, so it is done in the background: again only after something
-// changed, and so seldom that it takes a small share of the time however large the log is.
+// changed, and with so much rest after each count that it takes a small share of the time, however
+// large the logs are and however many.
 //
 // Thread-safety: every method from any thread; Start and Stop by one.
 #pragma once
@@ -28,10 +29,11 @@ struct PackageCounts {
 };
 
 struct PackageCounterOptions {
-  // As TenderServiceOptions::documents; may be empty.
+  // As TenderServiceOptions::documents and ::told; may be empty.
   std::function<DocumentsHere(const std::string& log)> documents;
+  std::function<Told(const std::string& log)> told;
   int64_t pause_ms = 2'000;   // at least, between two counts of a log
-  int64_t pause_factor = 20;  // and so many times as long as the count took
+  int64_t pause_factor = 20;  // after a count, of whichever log: so many times as long as it took
 };
 
 class PackageCounter {
@@ -49,12 +51,15 @@ class PackageCounter {
  private:
   struct Log {
     InventoryScope counted;
-    int64_t next_ms = 0;  // monotonic
+    int64_t next_us = 0;  // monotonic
     std::string told;     // the trouble that was logged last
   };
 
   void Run();
-  Status Turn(const std::string& name, Log* log);
+  // Looks at one log when it is its time; true: it was counted.
+  Result<bool> Turn(const std::string& name, Log* log);
+  Status Count(const std::string& name, const InventoryScope& scope);
+  bool Rest(int64_t us);  // false: stopping
   bool stopping() const;
 
   Engine* const engine_;

@@ -170,8 +170,7 @@ Status Database::CheckFormat(bool is_new) {
 }
 
 // Says at once what `verify` would find: blob files that are gone or too short.
-void Database::CheckBlobFiles(const BlobStoreOptions& options) const {
-  if (!options.warn) return;
+void Database::CheckBlobFiles(const BlobStoreOptions& options) {
   std::vector<rocksdb::ColumnFamilyMetaData> all;
   db_->GetAllColumnFamilyMetaData(&all);
   for (const auto& family : all) {
@@ -181,14 +180,18 @@ void Database::CheckBlobFiles(const BlobStoreOptions& options) const {
       if (!name.empty() && name.front() == '/') name.erase(0, 1);
       const uintmax_t bytes = std::filesystem::file_size(dir_ + "/" + name, error);
       if (!error && bytes >= file.blob_file_size) continue;
+      lost_files_ = true;
+      if (!options.warn) continue;
       options.warn("blob file " + dir_ + "/" + name + (error ? " is missing" : " is cut short") +
-                   ": run kembarctl verify, which names the documents and fetches them again");
+                   ": its chunks are fetched again; kembarctl verify names the documents");
     }
   }
 }
 
-rocksdb::Status Database::Get(BlobFamily f, const rocksdb::Slice& key, std::string* value) const {
+rocksdb::Status Database::Get(BlobFamily f, const rocksdb::Slice& key, std::string* value,
+                              rocksdb::ManagedSnapshot* moment) const {
   rocksdb::ReadOptions options;
+  if (moment != nullptr) options.snapshot = moment->snapshot();
   options.fill_cache = f == BlobFamily::kIndex;
   return db_->Get(options, family(f), key, value);
 }

@@ -9,6 +9,7 @@
 #pragma once
 
 #include <rocksdb/db.h>
+#include <rocksdb/snapshot.h>
 #include <rocksdb/write_batch.h>
 
 #include <array>
@@ -48,23 +49,29 @@ class Database {
     return handles_[static_cast<size_t>(f)];
   }
   const std::string& dir() const { return dir_; }
-  rocksdb::Status Get(BlobFamily f, const rocksdb::Slice& key, std::string* value) const;
+  // As of `moment`; null: now.
+  rocksdb::Status Get(BlobFamily f, const rocksdb::Slice& key, std::string* value,
+                      rocksdb::ManagedSnapshot* moment = nullptr) const;
+  rocksdb::ManagedSnapshot Moment() const { return rocksdb::ManagedSnapshot(db_.get()); }
   void MultiGet(BlobFamily f, const std::vector<rocksdb::Slice>& keys,
                 std::vector<rocksdb::PinnableSlice>* values,
                 std::vector<rocksdb::Status>* statuses) const;
   rocksdb::Iterator* Scan(BlobFamily f) const;
   Status Write(rocksdb::WriteBatch* batch);  // synced
   Result<uint64_t> FreeBytes() const;
+  // Whether blob files were gone or too short when it was opened.
+  bool lost_files() const { return lost_files_; }
 
  private:
   rocksdb::Status TryOpen(const BlobStoreOptions& options, rocksdb::WALRecoveryMode mode);
   Status CheckFormat(bool is_new);
-  void CheckBlobFiles(const BlobStoreOptions& options) const;
+  void CheckBlobFiles(const BlobStoreOptions& options);
 
   std::string dir_;
   std::unique_ptr<WalContinuity> continuity_;  // outlives db_
   std::unique_ptr<rocksdb::DB> db_;
   std::vector<rocksdb::ColumnFamilyHandle*> handles_;
+  bool lost_files_ = false;
 };
 
 }  // namespace kembar::blob_rocks

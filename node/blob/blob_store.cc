@@ -13,6 +13,8 @@ namespace {
 
 using blob_rocks::BlobFamily;
 
+constexpr size_t kAsidesMax = 65'536;
+
 std::string Name(const Digest& digest) { return "chunk " + ToHex(digest); }
 
 std::string SizeValue(uint64_t bytes) {
@@ -83,6 +85,7 @@ Status BlobStore::CountAll() {
   RETURN_IF_ERROR(blob_rocks::Map(index->status(), "scan the index of chunks"));
   std::unique_ptr<rocksdb::Iterator> aside(rocks_->Scan(BlobFamily::kAside));
   for (aside->SeekToFirst(); aside->Valid(); aside->Next()) ++aside_;
+  if (blob_rocks::IsDamage(aside->status())) return {};  // lost evidence keeps nothing from working
   return blob_rocks::Map(aside->status(), "scan the chunks set aside");
 }
 
@@ -144,26 +147,32 @@ Status BlobStore::failure() const {
   return failed_;
 }
 
-Result<std::string> BlobStore::Read(const Digest& digest) const {
-  std::string chunk;
-  const rocksdb::Status read = rocks_->Get(BlobFamily::kChunks, Key(digest), &chunk);
-  if (read.ok() && Sha256({chunk}) == digest) return chunk;
+Status BlobStore::Read(const Digest& digest, std::string* chunk) const {
+  rocksdb::Status read = rocks_->Get(BlobFamily::kChunks, Key(digest), chunk);
+  if (read.ok() && Sha256({*chunk}) == digest) return {};
+  // Once more before judging, and both as of one moment: a Put may have come in between.
+  rocksdb::ManagedSnapshot moment = rocks_->Moment();
+  read = rocks_->Get(BlobFamily::kChunks, Key(digest), chunk, &moment);
+  if (read.ok() && Sha256({*chunk}) == digest) return {};
+  if (!read.ok()) chunk->clear();  // RocksDB leaves its own in it
   std::string size;
-  const rocksdb::Status known = rocks_->Get(BlobFamily::kIndex, Key(digest), &size);
-  if (known.IsNotFound()) return Status(Code::kNotFound, Name(digest) + " is not held here");
+  const rocksdb::Status known = rocks_->Get(BlobFamily::kIndex, Key(digest), &size, &moment);
+  if (known.IsNotFound()) return {Code::kNotFound, Name(digest) + " is not held here"};
   RETURN_IF_ERROR(blob_rocks::Map(known, "look up " + Name(digest)));
-  if (read.ok() || read.IsNotFound() || read.IsCorruption() || blob_rocks::IsDamage(read)) {
-    return Status(Code::kCorrupt, Name(digest) + " is " +
-                                      (read.ok() ? "altered: its bytes are not what its name says"
-                                                 : blob_rocks::DamageText(read)));
+  if (read.ok() || read.IsNotFound() || blob_rocks::IsDamage(read)) {
+    return {Code::kCorrupt, Name(digest) + " is " +
+                                (read.ok() ? "altered: its bytes are not what its name says"
+                                           : blob_rocks::DamageText(read))};
   }
   return blob_rocks::Map(read, "read " + Name(digest));
 }
 
 Result<std::string> BlobStore::Get(const Digest& digest) const {
-  Result<std::string> chunk = Read(digest);
-  if (chunk.status().code() == Code::kCorrupt) ++failed_checks_;
-  return chunk;
+  std::string chunk;
+  const Status status = Read(digest, &chunk);
+  if (status.ok()) return chunk;
+  if (status.code() == Code::kCorrupt) ++failed_checks_;
+  return status;
 }
 
 Result<std::vector<Digest>> BlobStore::Missing(std::span<const Digest> digests) const {
@@ -192,25 +201,38 @@ Result<std::vector<Digest>> BlobStore::Missing(std::span<const Digest> digests) 
 Status BlobStore::SetAside(const Digest& digest) {
   const Reservation reserved(this, {digest});
   RETURN_IF_ERROR(failure());
-  std::string size;
-  const rocksdb::Status known = rocks_->Get(BlobFamily::kIndex, Key(digest), &size);
-  if (known.IsNotFound()) return {};
-  RETURN_IF_ERROR(blob_rocks::Map(known, "look up " + Name(digest)));
   std::string evidence;
-  const rocksdb::Status read = rocks_->Get(BlobFamily::kChunks, Key(digest), &evidence);
-  if (!read.ok()) evidence = read.ToString();  // all that there is to keep
-  std::string before;
-  const bool again = rocks_->Get(BlobFamily::kAside, Key(digest), &before).ok();
+  const Status status = Read(digest, &evidence);
+  if (status.ok() || status.code() == Code::kNotFound) return {};
+  if (status.code() != Code::kCorrupt) return status;
+  if (evidence.empty()) evidence = status.message();  // all that there is to keep
+  std::string size, before;
+  const rocksdb::Status known = rocks_->Get(BlobFamily::kIndex, Key(digest), &size);
+  RETURN_IF_ERROR(blob_rocks::Map(known, "look up " + Name(digest)));
+  const rocksdb::Status kept = rocks_->Get(BlobFamily::kAside, Key(digest), &before);
   rocksdb::WriteBatch batch;
-  batch.Put(rocks_->family(BlobFamily::kAside), Key(digest), evidence);
+  if (!kept.ok()) batch.Put(rocks_->family(BlobFamily::kAside), Key(digest), evidence);
   batch.Delete(rocks_->family(BlobFamily::kChunks), Key(digest));
   batch.Delete(rocks_->family(BlobFamily::kIndex), Key(digest));
   RETURN_IF_ERROR(Fail(rocks_->Write(&batch)));
   --chunks_;
   if (size.size() == sizeof(uint64_t)) bytes_ -= ReadBigEndian64(size);
-  if (!again) ++aside_;
+  if (kept.IsNotFound()) ++aside_;
+  {
+    std::lock_guard lock(mutex_);
+    if (asides_.size() < kAsidesMax) asides_[digest] = status.message();
+  }
+  if (told_aside_) told_aside_();
   return {};
 }
+
+std::string BlobStore::TakeAside(const Digest& digest) {
+  std::lock_guard lock(mutex_);
+  const auto taken = asides_.extract(digest);
+  return taken ? taken.mapped() : std::string();
+}
+
+bool BlobStore::doubtful() const { return rocks_->lost_files(); }
 
 Status BlobStore::Verify(const Visitor& each) const {
   std::unique_ptr<rocksdb::Iterator> index(rocks_->Scan(BlobFamily::kIndex));

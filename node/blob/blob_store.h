@@ -12,8 +12,9 @@
 // Damage: Get re-hashes what it reads and answers kCorrupt for a chunk whose bytes are not what its
 // name says, whatever the cause: altered, truncated, or its blob file gone. Such damage does not
 // keep the store from opening, because every chunk proves itself and other nodes hold copies:
-// SetAside makes the chunk count as missing, so that it is fetched again. A damaged index or
-// write-ahead log, which would make chunks vanish unseen, is refused on Open.
+// SetAside makes the chunk count as missing, so that it is fetched again, and remembers it until a
+// verification has named it (TakeAside). A damaged index or write-ahead log, which would make
+// chunks vanish unseen, is refused on Open.
 //
 // Thread-safety: every method from any thread. Puts of several threads share their fsyncs.
 #pragma once
@@ -21,6 +22,7 @@
 #include <atomic>
 #include <condition_variable>
 #include <functional>
+#include <map>
 #include <memory>
 #include <mutex>
 #include <set>
@@ -66,6 +68,8 @@ class BlobStore {
   // Told of chunks that have become durable, by the thread that put them. Set before use.
   using Stored = std::function<void(std::span<const Digest>)>;
   void OnStored(Stored stored) { stored_ = std::move(stored); }
+  // Told that a chunk has been set aside; of one chunk, all this is told in order. Set before use.
+  void OnAside(std::function<void()> aside) { told_aside_ = std::move(aside); }
 
   // Stores what is not held yet and answers the names, in order; durable when it returns. The
   // number of new ones is added to `*fresh` (may be null). kInvalid: empty or larger than
@@ -80,8 +84,14 @@ class BlobStore {
   Result<std::vector<Digest>> Missing(std::span<const Digest> digests) const;
 
   // For a chunk that failed its check: keeps what can still be read of it apart, as evidence, and
-  // lets it count as missing. A chunk that is not held is no error.
+  // lets it count as missing. Looks once more first: a chunk that is sound by now stays, since
+  // peers have been told of it. A chunk that is not held is no error.
   Status SetAside(const Digest& digest);
+  // What was wrong with a chunk that was set aside since the start; empty: it was not, or this has
+  // been asked already. Damage mended since is told so, too.
+  std::string TakeAside(const Digest& digest);
+  // Whether files were found damaged on Open: chunks that count as held may be lost.
+  bool doubtful() const;
 
   // Re-reads every chunk that is held when it begins, in order of name; `each` gets what Get says
   // of it, and returns false to stop.
@@ -99,18 +109,21 @@ class BlobStore {
   class Reservation;
   explicit BlobStore(std::unique_ptr<Rocks> rocks, uint64_t reserve_bytes);
   Status CheckSpace(size_t bytes) const;
-  Result<std::string> Read(const Digest& digest) const;
+  // kCorrupt: `*chunk` is what can still be read of it.
+  Status Read(const Digest& digest, std::string* chunk) const;
   Status CountAll();
   Status Fail(const Status& status);
 
   const std::unique_ptr<Rocks> rocks_;
   const uint64_t reserve_bytes_;
   Stored stored_;
+  std::function<void()> told_aside_;
 
   mutable std::mutex mutex_;
   std::condition_variable free_;
   std::set<Digest> busy_;  // names that a thread is writing: others wait for its outcome
   Status failed_;
+  std::map<Digest, std::string> asides_;  // not yet taken: what is wrong
   std::atomic<uint64_t> chunks_{0}, bytes_{0}, aside_{0}, put_chunks_{0}, put_bytes_{0},
       duplicates_{0};
   mutable std::atomic<uint64_t> failed_checks_{0};

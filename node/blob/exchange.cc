@@ -2,6 +2,7 @@
 #include "node/blob/exchange.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "node/blob/blob_store.h"
 
@@ -36,8 +37,8 @@ void Exchange::On(PeerUp& event) {
   for (auto& [id, promise] : promises_) {
     const auto target = promise.mirrors.find(event.peer);
     if (target == promise.mirrors.end()) continue;
-    target->second.todo.insert(target->second.todo.begin(), target->second.offered.begin(),
-                               target->second.offered.end());
+    // All, not only what it has not answered: it may have come back without its chunks.
+    target->second.todo.assign(promise.digests.begin(), promise.digests.end());
     target->second.offered.clear();
     OfferMore(event.peer, &target->second);
   }
@@ -46,11 +47,8 @@ void Exchange::On(PeerUp& event) {
 void Exchange::On(PeerDown& event) {
   const auto it = peers_.find(event.peer);
   if (it == peers_.end()) return;
+  const std::set<Digest> lost = std::move(it->second.in.assigned);
   peers_.erase(it);
-  std::vector<Digest> lost;
-  for (const auto& [digest, wanted] : wanted_) {
-    if (wanted.assigned == event.peer && !wanted.saving) lost.push_back(digest);
-  }
   for (const Digest& digest : lost) Failed(digest, event.peer);
 }
 
@@ -62,14 +60,26 @@ void Exchange::On(Received& event) {
 
 // ---- What comes here ---------------------------------------------------------------------------
 
-void Exchange::Take(const std::string& name, Peer* /*peer*/, Offer& message) {
-  if (message.digests.empty()) return;
-  Emit(Look{name, std::move(message.digests)});
+// What finds no room is dropped: offers come again.
+void Exchange::Take(const std::string& name, Peer* peer, Offer& message) {
+  std::vector<Digest>& offered = peer->in.offered;
+  const size_t room = kDigestsMax - std::min(kDigestsMax, offered.size());
+  const auto count = static_cast<std::ptrdiff_t>(std::min(room, message.digests.size()));
+  offered.insert(offered.end(), message.digests.begin(), message.digests.begin() + count);
+  LookMore(name, &peer->in);
+}
+
+void Exchange::LookMore(const std::string& name, Incoming* in) {
+  if (in->looking || in->offered.empty()) return;
+  in->looking = true;
+  Emit(Look{name, std::exchange(in->offered, {})});
 }
 
 void Exchange::On(Looked& event) {
   Peer* peer = Find(event.peer);
   if (peer == nullptr) return;
+  peer->in.looking = false;
+  LookMore(event.peer, &peer->in);
   if (!event.held.empty()) Emit(Send{event.peer, Have{std::move(event.held)}});
   for (const Digest& digest : event.missing) AddWanted(digest, {event.peer}, event.peer);
   AskMore(event.peer, peer);
@@ -84,7 +94,6 @@ void Exchange::AddWanted(const Digest& digest, const std::vector<std::string>& s
                          const std::string& tell) {
   auto it = wanted_.find(digest);
   if (it == wanted_.end()) {
-    if (wanted_.size() >= options_.wanted_max) return;
     it = wanted_.emplace(digest, Wanted{.sources = sources}).first;
   } else {
     for (const std::string& source : sources) {
@@ -98,17 +107,19 @@ void Exchange::AddWanted(const Digest& digest, const std::vector<std::string>& s
   if (it->second.assigned.empty()) Assign(digest);
 }
 
-// Gives a chunk to the next source that is linked; forgets it when there is none.
+// Gives a chunk to the next source that is linked and has room; forgets it when there is none.
 void Exchange::Assign(const Digest& digest) {
   const auto it = wanted_.find(digest);
   Wanted& wanted = it->second;
+  if (Peer* before = Find(wanted.assigned)) before->in.assigned.erase(digest);
   wanted.assigned.clear();
   while (!wanted.sources.empty()) {
     const std::string source = wanted.sources.front();
     wanted.sources.erase(wanted.sources.begin());
     Peer* peer = Find(source);
-    if (peer == nullptr) continue;
+    if (peer == nullptr || peer->in.assigned.size() >= options_.wanted_max) continue;
     wanted.assigned = source;
+    peer->in.assigned.insert(digest);
     peer->in.pending.push_back(digest);
     return;
   }
@@ -139,6 +150,7 @@ void Exchange::Finished(const Digest& digest) {
   Peer* peer = Find(wanted.assigned);
   if (peer == nullptr) return;
   Unask(&peer->in, digest);
+  peer->in.assigned.erase(digest);
   AskMore(wanted.assigned, peer);
 }
 
@@ -172,6 +184,8 @@ void Exchange::Take(const std::string& name, Peer* /*peer*/, Lack& message) {
 
 void Exchange::Take(const std::string& name, Peer* peer, Piece& piece) {
   Incoming& in = peer->in;
+  // The first of its numbering: what came before was numbered for a link that this one replaced.
+  if (piece.sent == piece.data.size()) in.seen = 0;
   in.seen = std::max(in.seen, piece.sent);
   Emit(Send{name, Taken{in.seen}});
   counters_.received_bytes += piece.data.size();
@@ -246,7 +260,10 @@ void Exchange::On(Saved& event) {
   full_until_us_ = now_us_ + options_.full_wait_us;
   const auto it = wanted_.find(event.digest);
   if (it == wanted_.end()) return;
-  if (Peer* peer = Find(it->second.assigned)) Unask(&peer->in, event.digest);
+  if (Peer* peer = Find(it->second.assigned)) {
+    Unask(&peer->in, event.digest);
+    peer->in.assigned.erase(event.digest);
+  }
   wanted_.erase(it);  // whoever needs it says so again
 }
 
@@ -382,6 +399,12 @@ void Exchange::On(Tick& /*event*/) {
   }
 }
 
+std::map<std::string, size_t> Exchange::wanted_of() const {
+  std::map<std::string, size_t> wanted;
+  for (const auto& [name, peer] : peers_) wanted[name] = peer.in.assigned.size();
+  return wanted;
+}
+
 int64_t Exchange::WakeAt(int64_t now_us) const {
   int64_t wake = now_us + kTickUs;
   if (rate_ == 0) return wake;
@@ -389,7 +412,7 @@ int64_t Exchange::WakeAt(int64_t now_us) const {
   const auto per_s = static_cast<double>(rate_);
   const double tokens = tokens_ + per_s * static_cast<double>(now_us - tokens_at_us_) / 1e6;
   for (const auto& [name, peer] : peers_) {
-    if (peer.out.ready.empty()) continue;
+    if (!MaySend(peer.out)) continue;
     const double lacking = std::max(0.0, static_cast<double>(PieceBytes(peer.out)) - tokens);
     const auto wait = static_cast<int64_t>(lacking * 1e6 / per_s);
     wake = std::min(wake, now_us + std::max<int64_t>(wait, 1'000));

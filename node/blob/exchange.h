@@ -10,7 +10,10 @@
 // Records must not wait behind documents. So pieces are small, and what is under way on a link is
 // bounded: at most `window_max` bytes, and less where the time until Taken grows beyond what it is
 // on the quiet link (as LEDBAT, RFC 6817): that growth is just the time that a record would stand
-// in the same queue. A rate can be set besides.
+// in the same queue. A rate can be set besides; the peers take turns then, a piece each.
+//
+// A peer that is slow, hangs or asks and offers too much harms only itself: what is to come from
+// one peer is bounded for each peer, and only its surplus is refused.
 //
 // Nothing is remembered that can be learned again: a cut drops the chunk under way (at most 1 MiB);
 // chunks already saved are not asked for again, since the offers are repeated and answered anew.
@@ -128,7 +131,7 @@ struct ExchangeOptions {
   int64_t delay_target_us = 3'000;       // how much longer Taken may take than on a quiet link
   size_t asked_max = 8;                  // chunks asked of one peer at a time
   size_t offered_max = 512;              // chunks offered to one mirror at a time, for one Ensure
-  size_t wanted_max = 65'536;            // beyond, offers are not taken up; they come again
+  size_t wanted_max = 16'384;  // chunks to come from one peer; beyond, it is not asked for more
   int64_t offer_again_us = 5'000'000;
   int64_t stall_us = 30'000'000;  // without progress so long, what was asked or sent is given up
   int64_t full_wait_us = 10'000'000;  // after a chunk could not be saved
@@ -153,6 +156,8 @@ class Exchange {
   int64_t WakeAt(int64_t now_us) const;
   // Chunks that are to come here.
   size_t wanted() const { return wanted_.size(); }
+  // The same for each linked peer.
+  std::map<std::string, size_t> wanted_of() const;
   const ExchangeCounters& counters() const { return counters_; }
 
  private:
@@ -181,12 +186,15 @@ class Exchange {
   };
   // What comes from a peer.
   struct Incoming {
+    std::set<Digest> assigned;   // all that are to come from it
     std::deque<Digest> pending;  // to be asked; entries may be stale
     std::set<Digest> asked;      // until saved
     std::map<Digest, Partial> partials;
     std::set<Digest> asked_again;  // a piece got lost, and none has come since
     uint64_t seen = 0;
     int64_t heard_us = 0;
+    std::vector<Digest> offered;  // to be looked up next
+    bool looking = false;         // one Look at a time
   };
   struct Peer {
     Outgoing out;
@@ -233,11 +241,16 @@ class Exchange {
 
   // Outgoing.
   void Pump(const std::string& name, Peer* peer);
+  void PumpInTurn();
+  void SendPiece(const std::string& name, Outgoing* out);
+  void LoadMore(const std::string& name, Outgoing* out);
   size_t PieceBytes(const Outgoing& out) const;  // of the next piece
-  bool MaySend(const Outgoing& out, size_t bytes);
+  bool MaySend(const Outgoing& out) const;       // but for the rate
+  bool TakeTokens(size_t bytes);
   void Adjust(Outgoing* out, int64_t delay_us, size_t taken_bytes);
   void Unstall(Outgoing* out);
   // Incoming.
+  void LookMore(const std::string& name, Incoming* in);
   void AddWanted(const Digest& digest, const std::vector<std::string>& sources,
                  const std::string& tell);
   void Assign(const Digest& digest);
@@ -263,6 +276,7 @@ class Exchange {
   uint64_t rate_ = 0;
   double tokens_ = 0;
   int64_t tokens_at_us_ = 0;
+  std::string served_;  // who got the last piece
   std::map<Digest, Wanted> wanted_;
   std::map<uint64_t, Promise> promises_;
   int64_t full_until_us_ = 0;

@@ -44,29 +44,55 @@ void Exchange::On(Loaded& event) {
 // Sends what window and rate allow, and has the next chunk read meanwhile.
 void Exchange::Pump(const std::string& name, Peer* peer) {
   Outgoing& out = peer->out;
-  while (!out.ready.empty()) {
-    Ready& ready = out.ready.front();
-    const size_t bytes = PieceBytes(out);
-    if (!MaySend(out, bytes)) break;
-    Piece piece{.digest = ready.digest,
-                .offset = ready.offset,
-                .total = ready.chunk->size(),
-                .data = ready.chunk->substr(ready.offset, bytes)};
-    ready.offset += bytes;
-    out.sent += bytes;
-    piece.sent = out.sent;
-    out.flights.emplace_back(out.sent, now_us_);
-    counters_.sent_bytes += bytes;
-    if (ready.offset == ready.chunk->size()) {
-      ++counters_.sent_chunks;
-      out.ready.pop_front();
-    }
-    Emit(Send{name, std::move(piece)});
+  if (rate_ == 0) {
+    while (MaySend(out)) SendPiece(name, &out);
   }
-  while (!out.queue.empty() && out.ready.size() + out.loading.size() < kReadyMax) {
-    const Digest digest = out.queue.front();
-    out.queue.pop_front();
-    out.loading.insert(digest);
+  LoadMore(name, &out);
+  if (rate_ != 0) PumpInTurn();
+}
+
+// Under a rate all peers share the tokens: a piece each, beginning behind the one served last.
+void Exchange::PumpInTurn() {
+  auto next = peers_.upper_bound(served_);
+  for (size_t passed = 0; passed < peers_.size();) {
+    if (next == peers_.end()) next = peers_.begin();
+    auto& [name, peer] = *next++;
+    if (!MaySend(peer.out)) {
+      ++passed;
+      continue;
+    }
+    if (!TakeTokens(PieceBytes(peer.out))) return;  // and nobody goes before it
+    SendPiece(name, &peer.out);
+    LoadMore(name, &peer.out);
+    served_ = name;
+    passed = 0;
+  }
+}
+
+void Exchange::SendPiece(const std::string& name, Outgoing* out) {
+  Ready& ready = out->ready.front();
+  const size_t bytes = PieceBytes(*out);
+  Piece piece{.digest = ready.digest,
+              .offset = ready.offset,
+              .total = ready.chunk->size(),
+              .data = ready.chunk->substr(ready.offset, bytes)};
+  ready.offset += bytes;
+  out->sent += bytes;
+  piece.sent = out->sent;
+  out->flights.emplace_back(out->sent, now_us_);
+  counters_.sent_bytes += bytes;
+  if (ready.offset == ready.chunk->size()) {
+    ++counters_.sent_chunks;
+    out->ready.pop_front();
+  }
+  Emit(Send{name, std::move(piece)});
+}
+
+void Exchange::LoadMore(const std::string& name, Outgoing* out) {
+  while (!out->queue.empty() && out->ready.size() + out->loading.size() < kReadyMax) {
+    const Digest digest = out->queue.front();
+    out->queue.pop_front();
+    out->loading.insert(digest);
     Emit(Load{name, digest});
   }
 }
@@ -78,10 +104,13 @@ size_t Exchange::PieceBytes(const Outgoing& out) const {
   return std::min(most, ready.chunk->size() - ready.offset);
 }
 
-bool Exchange::MaySend(const Outgoing& out, size_t bytes) {
+bool Exchange::MaySend(const Outgoing& out) const {
+  if (out.ready.empty()) return false;
   const uint64_t under_way = out.sent - out.taken;
-  if (under_way != 0 && under_way + bytes > out.window) return false;
-  if (rate_ == 0) return true;
+  return under_way == 0 || under_way + PieceBytes(out) <= out.window;
+}
+
+bool Exchange::TakeTokens(size_t bytes) {
   const auto per_s = static_cast<double>(rate_);
   // A bucket that holds a tenth of a second, or one piece.
   const double most = std::max(per_s / 10, static_cast<double>(kPieceBytesMax));

@@ -9,6 +9,7 @@
 #include <memory>
 #include <utility>
 
+#include "node/blob/verify_blobs.h"
 #include "replicator/base/bytes.h"
 
 namespace kembar {
@@ -17,8 +18,8 @@ namespace {
 using std::chrono::microseconds;
 using std::chrono::steady_clock;
 
-constexpr size_t kFetchBelow = 128;  // chunks on their way; beyond, nothing more is asked for
-constexpr size_t kFetchMax = 256;
+constexpr size_t kFetchBelow = 128;  // chunks to come from a peer; beyond, it is asked for no more
+constexpr size_t kFetchMax = 256;    // of one log at a time
 
 int64_t MonoUs() {
   return std::chrono::duration_cast<microseconds>(steady_clock::now().time_since_epoch()).count();
@@ -46,6 +47,13 @@ void BlobRunner::Start() {
     pthread_setname_np(pthread_self(), "kembar-exch");
     Run();
   });
+  if (!blobs_->doubtful()) return;
+  checker_.Run([this] {
+    SetAsideDamaged(blobs_, [this] {
+      std::lock_guard lock(mutex_);
+      return !stopping_;
+    });
+  });
 }
 
 void BlobRunner::Stop() {
@@ -56,6 +64,7 @@ void BlobRunner::Stop() {
   wake_.notify_all();
   if (thread_.joinable()) thread_.join();
   workers_.Stop();
+  checker_.Stop();
   std::map<uint64_t, Waiting> left;
   {
     std::lock_guard lock(mutex_);
@@ -69,11 +78,15 @@ void BlobRunner::Stop() {
 void BlobRunner::Post(blob::Event event) {
   {
     std::lock_guard lock(mutex_);
-    if (stopping_) return;
-    events_.push_back(std::move(event));
-    if (events_.size() != 1) return;
+    if (!Queue(std::move(event))) return;
   }
   wake_.notify_one();
+}
+
+bool BlobRunner::Queue(blob::Event event) {
+  if (stopping_) return false;
+  events_.push_back(std::move(event));
+  return events_.size() == 1;
 }
 
 void BlobRunner::Run() {
@@ -95,6 +108,7 @@ void BlobRunner::Run() {
     lock.lock();
     counters_ = exchange_.counters();
     wanted_ = exchange_.wanted();
+    wanted_of_ = exchange_.wanted_of();
   }
 }
 
@@ -106,8 +120,7 @@ void BlobRunner::RunTimely(int64_t now_us) {
     for (blob::Action& action : exchange_.Step(blob::Tick{}, now_us)) Carry(std::move(action));
   }
   bool refresh = now_us - refreshed_us_ >= options_.refresh_ms * 1'000;
-  bool fetch = tracker_ != nullptr && exchange_.wanted() < kFetchBelow &&
-               now_us - fetched_us_ >= options_.fetch_ms * 1'000;
+  bool fetch = tracker_ != nullptr && now_us - fetched_us_ >= options_.fetch_ms * 1'000;
   {
     std::lock_guard lock(mutex_);
     refresh = refresh && !busy_refreshing_ && !waiting_.empty();
@@ -138,7 +151,7 @@ void BlobRunner::Do(blob::Look& action) {
     const auto missing = blobs_->Missing(look.digests);
     if (!missing.ok()) {
       spdlog::error("chunks_unreadable error=\"{}\"", missing.status().ToString());
-      return;  // the offer comes again
+      return Post(blob::Looked{.peer = look.peer});  // the offer comes again
     }
     blob::Looked looked{.peer = look.peer, .missing = *missing};
     const std::set<Digest> lacking(missing->begin(), missing->end());
@@ -151,16 +164,12 @@ void BlobRunner::Do(blob::Look& action) {
 
 void BlobRunner::Do(blob::Load& action) {
   workers_.Run([this, load = std::move(action)] {
-    Result<std::string> chunk = blobs_->Get(load.digest);
+    Result<std::string> chunk = GetOrSetAside(blobs_, load.digest);
     blob::Loaded loaded{.peer = load.peer, .digest = load.digest};
     if (chunk.ok()) {
       loaded.chunk = std::make_shared<const std::string>(*std::move(chunk));
-    } else if (chunk.status().code() == Code::kCorrupt) {
-      spdlog::error("chunk_damaged error=\"{}\"", chunk.status().ToString());
-      const Status aside = blobs_->SetAside(load.digest);
-      if (!aside.ok()) spdlog::error("chunk_not_set_aside error=\"{}\"", aside.ToString());
-      if (tracker_ != nullptr) tracker_->RecheckAll();
-    } else if (chunk.status().code() != Code::kNotFound) {
+    } else if (chunk.status().code() != Code::kNotFound &&
+               chunk.status().code() != Code::kCorrupt) {
       spdlog::error("chunk_unreadable error=\"{}\"", chunk.status().ToString());
     }
     Post(std::move(loaded));
@@ -244,7 +253,6 @@ void BlobRunner::BeginEnsure(uint64_t id, const std::vector<Digest>& digests) {
                       .digests = digests,
                       .mirrors = MirrorsOf(*status),
                       .need = status->control.config.RequiredMirrors()};
-  bool given_up = false;
   {
     std::lock_guard lock(mutex_);
     const auto it = waiting_.find(id);
@@ -252,10 +260,11 @@ void BlobRunner::BeginEnsure(uint64_t id, const std::vector<Digest>& digests) {
     it->second.begun = true;
     it->second.mirrors = ensure.mirrors;
     it->second.need = ensure.need;
-    given_up = it->second.given_up;
+    // Under the same lock: whoever sees that it has begun and gives up comes behind it.
+    Queue(std::move(ensure));
+    if (it->second.given_up) Queue(blob::GiveUp{id});
   }
-  Post(std::move(ensure));
-  if (given_up) Post(blob::GiveUp{id});
+  wake_.notify_one();
 }
 
 void BlobRunner::GiveUp(uint64_t id) {
@@ -307,25 +316,33 @@ void BlobRunner::Refresh() {
 
 // ---- What records here lack --------------------------------------------------------------------
 
+// A log that can be asked of nobody now keeps its chunks, and its turn takes nothing from others.
 void BlobRunner::FetchMissing() {
-  for (BlobTracker::Missing& missing : tracker_->NextMissing(kFetchMax)) {
-    auto statuses = engine_->ReadStatus(missing.log);
-    if (!statuses.ok()) continue;
-    const ReplicaStatus& status = statuses->begin()->second;
-    blob::Fetch fetch{.digests = std::move(missing.digests)};
-    // The primary has acknowledged it, so it holds it most surely.
-    if (!status.primary.empty() && status.primary != options_.node) {
-      fetch.sources.push_back(status.primary);
-    }
-    for (const Member& member : status.control.config.members) {
-      if (member.name != options_.node && member.name != status.primary) {
-        fetch.sources.push_back(member.name);
-      }
-    }
-    Post(std::move(fetch));
+  for (const std::string& log : tracker_->Lacking()) {
+    std::vector<std::string> sources = SourcesOf(log);
+    if (sources.empty()) continue;
+    std::vector<Digest> digests = tracker_->NextMissing(log, kFetchMax);
+    if (!digests.empty()) Post(blob::Fetch{std::move(digests), std::move(sources)});
   }
   std::lock_guard lock(mutex_);
   busy_fetching_ = false;
+}
+
+std::vector<std::string> BlobRunner::SourcesOf(const std::string& log) {
+  auto statuses = engine_->ReadStatus(log);
+  if (!statuses.ok()) return {};
+  const ReplicaStatus& status = statuses->begin()->second;
+  // The primary has acknowledged it, so it holds it most surely.
+  std::vector<std::string> sources = {status.primary};
+  for (const Member& member : status.control.config.members) {
+    if (member.name != status.primary) sources.push_back(member.name);
+  }
+  std::lock_guard lock(mutex_);
+  std::erase_if(sources, [this](const std::string& source) {
+    const auto linked = wanted_of_.find(source);
+    return linked == wanted_of_.end() || linked->second >= kFetchBelow;
+  });
+  return sources;
 }
 
 blob::ExchangeCounters BlobRunner::counters() const {

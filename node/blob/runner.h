@@ -78,6 +78,7 @@ class BlobRunner {
   };
 
   void Post(blob::Event event);
+  bool Queue(blob::Event event);  // mutex_ is held; true: wake the runner's thread
   void Run();
   void Carry(blob::Action action);
   void Do(blob::Send& action);
@@ -91,6 +92,8 @@ class BlobRunner {
   void BeginEnsure(uint64_t id, const std::vector<Digest>& digests);
   void Refresh();
   void FetchMissing();
+  // Where to ask for chunks of that log now.
+  std::vector<std::string> SourcesOf(const std::string& log);
   Result<ReplicaStatus> AsPrimary(const std::string& log) const;
   void RunTimely(int64_t now_us);
 
@@ -111,9 +114,11 @@ class BlobRunner {
   std::map<uint64_t, Waiting> waiting_;
   blob::ExchangeCounters counters_;  // copied after each turn
   size_t wanted_ = 0;
+  std::map<std::string, size_t> wanted_of_;  // of linked peers; likewise
 
   blob::Exchange exchange_;  // the runner's thread
   Workers workers_{"kembar-blob", 2};
+  Workers checker_{"kembar-blob-chk", 1};  // of a store that was found damaged
   std::thread thread_;
 };
 

@@ -30,7 +30,7 @@ bool IsDocumentVersion(RecordKind kind, std::string_view item) {
 }  // namespace
 
 BlobTracker::BlobTracker(Engine* engine, const BlobStore* blobs, TrackerOptions options)
-    : engine_(engine), blobs_(blobs), options_(options), next_{} {}
+    : engine_(engine), blobs_(blobs), options_(options) {}
 
 BlobTracker::~BlobTracker() { Stop(); }
 
@@ -76,22 +76,19 @@ void BlobTracker::Run() {
 
 Result<bool> BlobTracker::Turn(const std::string& name) {
   const uint64_t commit = engine_->CommitIndex(name);
-  bool listed = false;
-  bool todo = false;
+  bool known = false, list = false, todo = false;
   {
     std::lock_guard lock(mutex_);
     Log& log = logs_[name];
-    if (chunks_.size() >= options_.missing_max) return false;
-    listed = log.listed;
+    if (log.chunks.size() >= options_.missing_max) return false;
+    known = log.listed;
     todo = !log.todo.empty();
-    if (listed && !todo && log.checked_to == commit) return false;
+    // A pass under way ends first: the next one takes in all that was set aside meanwhile.
+    list = !known || (log.doubtful && !todo && MonoMs() - log.listed_ms >= options_.recheck_ms);
+    if (!list && !todo && log.checked_to == commit) return false;
   }
-  if (!listed) {
-    RETURN_IF_ERROR(List(name, commit));
-    return true;
-  }
-  RETURN_IF_ERROR(CheckContinues(name, commit));
-  RETURN_IF_ERROR(todo ? CheckListed(name) : Follow(name, commit));
+  if (known) RETURN_IF_ERROR(CheckContinues(name, commit));
+  RETURN_IF_ERROR(list ? List(name, commit) : todo ? CheckListed(name) : Follow(name, commit));
   return true;
 }
 
@@ -109,6 +106,8 @@ Status BlobTracker::List(const std::string& name, uint64_t commit) {
   std::lock_guard lock(mutex_);
   Log& log = logs_[name];
   log.listed = true;
+  log.doubtful = false;  // what is set aside from here on asks for another pass
+  log.listed_ms = MonoMs();
   log.listed_to = commit;
   log.root = root;
   log.checked_to = indices.empty() ? commit : 0;
@@ -130,7 +129,7 @@ Status BlobTracker::CheckContinues(const std::string& name, uint64_t commit) {
   if (now.ok() && *now == root && commit >= to) return {};
   if (!now.ok() && now.status().code() != Code::kNotFound) return now.status();
   std::lock_guard lock(mutex_);
-  Forget(name);
+  Forget(&logs_[name]);
   return {Code::kUnavailable, "the log was cut back; its documents are read afresh"};
 }
 
@@ -143,8 +142,7 @@ Status BlobTracker::CheckListed(const std::string& name) {
     indices.assign(todo.rbegin(), todo.rbegin() + static_cast<std::ptrdiff_t>(count));
   }
   for (const uint64_t index : indices) {
-    ASSIGN_OR_RETURN(const Record record, ReadRecord(*engine_->store(), name, index));
-    RETURN_IF_ERROR(CheckRecord(name, record));
+    RETURN_IF_ERROR(CheckAt(name, index));
     std::lock_guard lock(mutex_);
     Log& log = logs_[name];
     if (!log.listed) return {};
@@ -163,16 +161,51 @@ Status BlobTracker::Follow(const std::string& name, uint64_t commit) {
     from = logs_[name].checked_to + 1;
   }
   if (from > commit) return {};
-  ASSIGN_OR_RETURN(const FrameBatch batch, engine_->store()->Read(name, from, commit, kReadBytes));
-  for (const std::string& frame : batch.frames) {
-    ASSIGN_OR_RETURN(const Record record, DecodeRecord(frame));
-    if (IsDocumentVersion(record.kind, record.item)) RETURN_IF_ERROR(CheckRecord(name, record));
-  }
+  const Result<FrameBatch> batch = engine_->store()->Read(name, from, commit, kReadBytes);
+  const Status status = batch.ok() ? CheckFrames(name, batch->frames) : batch.status();
+  if (status.code() == Code::kCorrupt) return FollowSingly(name, from, commit);
+  RETURN_IF_ERROR(status);
   std::lock_guard lock(mutex_);
   Log& log = logs_[name];
   if (!log.listed) return {};
-  log.checked_to = batch.last_index();
-  log.root = batch.root;
+  log.checked_to = batch->last_index();
+  log.root = batch->root;
+  return {};
+}
+
+// Past a record that cannot be read, so that it does not hide those behind it.
+Status BlobTracker::FollowSingly(const std::string& name, uint64_t from, uint64_t commit) {
+  const uint64_t to = std::min<uint64_t>(commit, from + kRecordsInTurn - 1);
+  for (uint64_t index = from; index <= to; ++index) RETURN_IF_ERROR(CheckAt(name, index));
+  ASSIGN_OR_RETURN(const Digest root, engine_->store()->RootAt(name, to));
+  std::lock_guard lock(mutex_);
+  Log& log = logs_[name];
+  if (!log.listed) return {};
+  log.checked_to = to;
+  log.root = root;
+  return {};
+}
+
+Status BlobTracker::CheckFrames(const std::string& name, const std::vector<std::string>& frames) {
+  for (const std::string& frame : frames) {
+    ASSIGN_OR_RETURN(const Record record, DecodeRecord(frame));
+    if (IsDocumentVersion(record.kind, record.item)) RETURN_IF_ERROR(CheckRecord(name, record));
+  }
+  return {};
+}
+
+Status BlobTracker::CheckAt(const std::string& name, uint64_t index) {
+  const Result<Record> record = ReadRecord(*engine_->store(), name, index);
+  if (record.ok() && !IsDocumentVersion(record->kind, record->item)) return {};
+  if (record.ok()) return CheckRecord(name, *record);
+  if (record.status().code() != Code::kCorrupt) return record.status();
+  spdlog::error("document_unreadable log={} index={} why=\"{}\"", name, index,
+                record.status().ToString());
+  std::lock_guard lock(mutex_);
+  Log& log = logs_[name];
+  Drop(&log, index);
+  log.missing[index];
+  log.shown.reset();
   return {};
 }
 
@@ -185,70 +218,55 @@ Status BlobTracker::CheckRecord(const std::string& name, const Record& record) {
   if (document.ok()) {
     ASSIGN_OR_RETURN(missing, blobs_->Missing(document->chunks));
   }
-  Drop(name, &log, record.index);
+  Drop(&log, record.index);
   if (document.ok() && missing.empty()) return {};
   if (!document.ok()) {
     spdlog::warn("document_unreadable log={} package=\"{}\" item=\"{}\" index={} why=\"{}\"", name,
                  record.package, record.item, record.index, document.status().message());
   }
-  for (const Digest& digest : missing) chunks_[digest].documents.emplace(name, record.index);
+  for (const Digest& digest : missing) log.chunks[digest].documents.insert(record.index);
   log.missing[record.index] = {missing.begin(), missing.end()};
   log.shown.reset();
   return {};
 }
 
-void BlobTracker::Drop(const std::string& name, Log* log, uint64_t index) {
+void BlobTracker::Drop(Log* log, uint64_t index) {
   const auto it = log->missing.find(index);
   if (it == log->missing.end()) return;
   for (const Digest& digest : it->second) {
-    const auto chunk = chunks_.find(digest);
-    if (chunk == chunks_.end()) continue;
-    chunk->second.documents.erase({name, index});
-    if (chunk->second.documents.empty()) chunks_.erase(chunk);
+    const auto chunk = log->chunks.find(digest);
+    if (chunk == log->chunks.end()) continue;
+    chunk->second.documents.erase(index);
+    if (chunk->second.documents.empty()) log->chunks.erase(chunk);
   }
   log->missing.erase(it);
   log->shown.reset();
 }
 
-void BlobTracker::Forget(const std::string& name) {
-  Log& log = logs_[name];
-  while (!log.missing.empty()) Drop(name, &log, log.missing.begin()->first);
-  log = Log{.told = log.told};
-}
+void BlobTracker::Forget(Log* log) { *log = Log{.told = log->told}; }
 
 void BlobTracker::OnStored(std::span<const Digest> digests) {
   std::lock_guard lock(mutex_);
-  for (const Digest& digest : digests) {
-    const auto chunk = chunks_.find(digest);
-    if (chunk == chunks_.end()) continue;
-    for (const auto& [name, index] : chunk->second.documents) {
-      Log& log = logs_[name];
-      const auto document = log.missing.find(index);
-      if (document == log.missing.end()) continue;
-      document->second.erase(digest);
-      if (!document->second.empty()) continue;
-      log.missing.erase(document);
-      log.shown.reset();
+  for (auto& [name, log] : logs_) {
+    for (const Digest& digest : digests) {
+      const auto chunk = log.chunks.find(digest);
+      if (chunk == log.chunks.end()) continue;
+      for (const uint64_t index : chunk->second.documents) {
+        const auto document = log.missing.find(index);
+        if (document == log.missing.end()) continue;
+        document->second.erase(digest);
+        if (!document->second.empty()) continue;
+        log.missing.erase(document);
+        log.shown.reset();
+      }
+      log.chunks.erase(chunk);
     }
-    chunks_.erase(chunk);
   }
 }
 
-void BlobTracker::Recheck(const std::string& log, uint64_t index) {
-  if (index > Documents(log).checked_to) return;  // it will be looked at anyway
-  const Result<Record> record = ReadRecord(*engine_->store(), log, index);
-  Status status = record.status();
-  if (status.ok() && IsDocumentVersion(record->kind, record->item)) {
-    status = CheckRecord(log, *record);
-  }
-  if (!status.ok()) {
-    spdlog::error("document_unchecked log={} index={} error=\"{}\"", log, index, status.ToString());
-  }
-}
-
-void BlobTracker::RecheckAll() {
+void BlobTracker::OnAside() {
   std::lock_guard lock(mutex_);
-  for (auto& [name, log] : logs_) Forget(name);
+  for (auto& [name, log] : logs_) log.doubtful = true;
 }
 
 DocumentsHere BlobTracker::Documents(const std::string& log) const {
@@ -261,36 +279,40 @@ DocumentsHere BlobTracker::Documents(const std::string& log) const {
     for (const auto& [index, chunks] : state.missing) missing.insert(missing.end(), index);
     state.shown = std::make_shared<const std::set<uint64_t>>(std::move(missing));
   }
-  return {state.checked_to, state.shown};
+  return {state.claimed_to(), state.shown};
 }
 
 std::map<std::string, TrackerStats> BlobTracker::Stats() const {
   std::lock_guard lock(mutex_);
   std::map<std::string, TrackerStats> stats;
-  for (const auto& [name, log] : logs_) stats[name] = {log.checked_to, log.missing.size()};
+  for (const auto& [name, log] : logs_) stats[name] = {log.claimed_to(), log.missing.size()};
   return stats;
 }
 
-std::vector<BlobTracker::Missing> BlobTracker::NextMissing(size_t max) {
+std::vector<std::string> BlobTracker::Lacking() const {
   std::lock_guard lock(mutex_);
-  std::map<std::string, std::vector<Digest>> by_log;
-  const int64_t now_ms = MonoMs();
-  auto it = chunks_.upper_bound(next_);
-  size_t found = 0;
-  for (size_t seen = 0; seen < chunks_.size() && found < max; ++seen, ++it) {
-    if (it == chunks_.end()) it = chunks_.begin();
-    next_ = it->first;
-    if (it->second.handed_ms != 0 && now_ms - it->second.handed_ms < options_.ask_again_ms) {
-      continue;
-    }
-    it->second.handed_ms = now_ms;
-    by_log[it->second.documents.begin()->first].push_back(it->first);
-    ++found;
+  std::vector<std::string> names;
+  for (const auto& [name, log] : logs_) {
+    if (!log.chunks.empty()) names.push_back(name);
   }
-  std::vector<Missing> missing;
-  missing.reserve(by_log.size());
-  for (auto& [log, digests] : by_log) missing.push_back({log, std::move(digests)});
-  return missing;
+  return names;
+}
+
+std::vector<Digest> BlobTracker::NextMissing(const std::string& name, size_t max) {
+  std::lock_guard lock(mutex_);
+  Log& log = logs_[name];
+  std::vector<Digest> digests;
+  const int64_t now_ms = MonoMs();
+  auto it = log.chunks.upper_bound(log.next);
+  for (size_t seen = 0; seen < log.chunks.size() && digests.size() < max; ++seen, ++it) {
+    if (it == log.chunks.end()) it = log.chunks.begin();
+    log.next = it->first;
+    int64_t& handed_ms = it->second.handed_ms;
+    if (handed_ms != 0 && now_ms - handed_ms < options_.ask_again_ms) continue;
+    handed_ms = now_ms;
+    digests.push_back(it->first);
+  }
+  return digests;
 }
 
 }  // namespace kembar

@@ -6,8 +6,12 @@
 // claimed of it: checked_to says how far that is. A log that was cut back (a failover with loss) is
 // noticed by its Merkle root and read afresh.
 //
-// Bounded: beyond `missing_max` missing chunks no further record is looked at until some have come;
-// what lies behind counts as not checked.
+// A chunk that was set aside may belong to any document: from then until all records have been
+// looked at once more nothing is claimed either.
+//
+// Bounded: beyond `missing_max` missing chunks of a log no further record of it is looked at until
+// some have come; what lies behind counts as not checked. A record that cannot be read is a
+// document that is not whole.
 //
 // Thread-safety: every method from any thread; Start and Stop by one.
 #pragma once
@@ -41,9 +45,10 @@ struct TrackerStats {
 };
 
 struct TrackerOptions {
-  size_t missing_max = 200'000;
+  size_t missing_max = 200'000;   // of one log
   int64_t ask_again_ms = 10'000;  // a chunk that is still missing is handed out again after so long
   int64_t turn_ms = 100;          // looks at what has been committed this often
+  int64_t recheck_ms = 3'000;  // after a chunk was set aside all is looked at, at most this often
 };
 
 class BlobTracker {
@@ -57,35 +62,37 @@ class BlobTracker {
 
   // Chunks that have become durable here.
   void OnStored(std::span<const Digest> digests);
-  // Looks again at one document's record: a chunk of it was set aside.
-  void Recheck(const std::string& log, uint64_t index);
-  // Looks again at all of them: a chunk was set aside, and who refers to it is not known.
-  void RecheckAll();
+  // A chunk was set aside here, and who refers to it is not known.
+  void OnAside();
 
   DocumentsHere Documents(const std::string& log) const;
   std::map<std::string, TrackerStats> Stats() const;
 
-  struct Missing {
-    std::string log;
-    std::vector<Digest> digests;
-  };
-  // Up to `max` missing chunks that were not handed out lately, by log.
-  std::vector<Missing> NextMissing(size_t max);
+  // Logs with missing chunks.
+  std::vector<std::string> Lacking() const;
+  // Up to `max` missing chunks of that log that were not handed out for it lately.
+  std::vector<Digest> NextMissing(const std::string& log, size_t max);
 
  private:
+  struct Chunk {
+    std::set<uint64_t> documents;
+    int64_t handed_ms = 0;
+  };
   struct Log {
     bool listed = false;
-    std::vector<uint64_t> todo;  // records of documents, descending, that were there at first
+    bool doubtful = false;  // a chunk was set aside since
+    int64_t listed_ms = 0;
+    std::vector<uint64_t> todo;  // records of documents, descending, that were there when listed
     uint64_t listed_to = 0;
     uint64_t checked_to = 0;
     Digest root{};  // of the log up to listed_to or checked_to, whichever is later
     std::map<uint64_t, std::set<Digest>> missing;     // empty set: the record cannot be read
     std::shared_ptr<const std::set<uint64_t>> shown;  // null: to be made
+    std::map<Digest, Chunk> chunks;                   // those of `missing`
+    Digest next{};                                    // where NextMissing goes on
     std::string told;                                 // the trouble that was logged last
-  };
-  struct Chunk {
-    std::set<std::pair<std::string, uint64_t>> documents;
-    int64_t handed_ms = 0;
+
+    uint64_t claimed_to() const { return doubtful ? 0 : checked_to; }
   };
 
   void Run();
@@ -94,10 +101,14 @@ class BlobTracker {
   Status List(const std::string& name, uint64_t commit);
   Status CheckListed(const std::string& name);
   Status Follow(const std::string& name, uint64_t commit);
+  Status FollowSingly(const std::string& name, uint64_t from, uint64_t commit);
   Status CheckContinues(const std::string& name, uint64_t commit);
+  Status CheckAt(const std::string& name, uint64_t index);
+  Status CheckFrames(const std::string& name, const std::vector<std::string>& frames);
   Status CheckRecord(const std::string& name, const Record& record);
-  void Forget(const std::string& name);  // mutex_ is held
-  void Drop(const std::string& name, Log* log, uint64_t index);
+  // mutex_ is held.
+  static void Forget(Log* log);
+  static void Drop(Log* log, uint64_t index);
 
   Engine* const engine_;
   const BlobStore* const blobs_;
@@ -107,8 +118,6 @@ class BlobTracker {
   std::condition_variable wake_;
   bool stopping_ = false;
   mutable std::map<std::string, Log> logs_;
-  std::map<Digest, Chunk> chunks_;
-  Digest next_;  // where NextMissing goes on
   std::thread thread_;
 };
 

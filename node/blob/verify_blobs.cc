@@ -1,6 +1,8 @@
 // verify_blobs.cc — see verify_blobs.h.
 #include "node/blob/verify_blobs.h"
 
+#include <spdlog/spdlog.h>
+
 #include <algorithm>
 #include <map>
 
@@ -59,7 +61,6 @@ class Verifier {
           (bad > 1 ? " (and " + std::to_string(bad - 1) + " more of its " +
                          std::to_string(document->chunks.size()) + " chunks)"
                    : std::string()));
-    if (parts_.tracker != nullptr) parts_.tracker->Recheck(log_, index);
   }
 
   // What is wrong with it; empty: nothing. Each chunk is read once, whoever refers to it.
@@ -68,13 +69,16 @@ class Verifier {
     if (!is_new) return known->second;
     const Status status = parts_.blobs->Get(digest).status();
     ++progress_.chunks;
-    if (status.code() == Code::kCorrupt) {
-      const Status aside = parts_.blobs->SetAside(digest);
-      known->second = status.message() + (aside.ok() ? "; set aside, to be fetched again"
-                                                     : "; not set aside: " + aside.ToString());
+    Status aside;
+    if (status.code() == Code::kCorrupt) aside = parts_.blobs->SetAside(digest);
+    const std::string damage = parts_.blobs->TakeAside(digest);
+    if (!aside.ok()) {
+      known->second = status.message() + "; not set aside: " + aside.ToString();
+    } else if (!damage.empty()) {
+      known->second = damage + "; set aside, to be fetched again";
     } else if (status.code() == Code::kNotFound) {
       known->second = "missing: " + status.message();
-    } else if (!status.ok()) {
+    } else if (!status.ok() && status.code() != Code::kCorrupt) {
       known->second = status.ToString();
     }
     std::string trouble = known->second;
@@ -100,11 +104,31 @@ class Verifier {
   bool stopped_ = false;
 };
 
+void SetAsideOne(BlobStore* blobs, const Digest& digest, const Status& why) {
+  spdlog::error("chunk_damaged error=\"{}\"", why.ToString());
+  const Status aside = blobs->SetAside(digest);
+  if (!aside.ok()) spdlog::error("chunk_not_set_aside error=\"{}\"", aside.ToString());
+}
+
 }  // namespace
 
 void VerifyDocuments(const BlobVerifyParts& parts, const std::string& log, uint64_t last_index,
                      const std::function<bool(const BlobVerifyProgress&)>& report) {
   Verifier(parts, log, report).Run(last_index);
+}
+
+Result<std::string> GetOrSetAside(BlobStore* blobs, const Digest& digest) {
+  Result<std::string> chunk = blobs->Get(digest);
+  if (chunk.status().code() == Code::kCorrupt) SetAsideOne(blobs, digest, chunk.status());
+  return chunk;
+}
+
+void SetAsideDamaged(BlobStore* blobs, const std::function<bool()>& go_on) {
+  const Status all = blobs->Verify([&](const Digest& digest, uint64_t, const Status& status) {
+    if (status.code() == Code::kCorrupt) SetAsideOne(blobs, digest, status);
+    return go_on();
+  });
+  if (!all.ok()) spdlog::error("chunks_unverified error=\"{}\"", all.ToString());
 }
 
 }  // namespace kembar

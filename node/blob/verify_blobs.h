@@ -1,7 +1,8 @@
 // verify_blobs.h — re-reads every chunk of a log's documents and checks it against its name.
 //
 // Blocking; used by one thread. A chunk that fails is set aside, so that it counts as missing and
-// is fetched again from another node; the store of chunks and the tracker are told.
+// is fetched again from another node. So is one that fails when somebody reads it, and those that a
+// store found damaged on its start has lost; a verification names them all the same.
 #pragma once
 
 #include <cstdint>
@@ -10,7 +11,6 @@
 #include <vector>
 
 #include "node/blob/blob_store.h"
-#include "node/blob/tracker.h"
 #include "replicator/log/store.h"
 
 namespace kembar {
@@ -23,12 +23,16 @@ struct BlobVerifyProgress {
 struct BlobVerifyParts {
   const Store* store = nullptr;
   BlobStore* blobs = nullptr;
-  BlobTracker* tracker = nullptr;  // may be null
 };
 
 // All versions of documents with an index up to `last_index`. Calls `report` now and then and once
 // at the end; it returns false to stop.
 void VerifyDocuments(const BlobVerifyParts& parts, const std::string& log, uint64_t last_index,
                      const std::function<bool(const BlobVerifyProgress&)>& report);
+
+// Gets a chunk that somebody asks for; one that fails its check is set aside.
+Result<std::string> GetOrSetAside(BlobStore* blobs, const Digest& digest);
+// Sets aside whatever fails its check in the whole store, until `go_on` says no.
+void SetAsideDamaged(BlobStore* blobs, const std::function<bool()>& go_on);
 
 }  // namespace kembar

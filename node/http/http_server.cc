@@ -24,10 +24,8 @@ std::string HealthText(const NodeSnapshot& snapshot, const std::vector<std::stri
   std::string text = unhealthy.empty() ? "ok\n" : "";
   for (const std::string& reason : unhealthy) text += reason + "\n";
   for (const auto& [log, status] : snapshot.logs) {
-    const auto found = snapshot.quarantines.find(log);
     text += "log " + log + ": " + std::string(LogStateName(status.state)) + "\n";
-    const uint64_t quarantines = found == snapshot.quarantines.end() ? 0 : found->second;
-    for (const Alarm& alarm : LogAlarms(status, quarantines)) {
+    for (const Alarm& alarm : LogAlarms(snapshot, log)) {
       text += "log " + log + ": " + (alarm.critical ? "critical: " : "warning: ") +
               AlarmText(alarm) + "\n";
     }

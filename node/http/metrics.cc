@@ -229,8 +229,19 @@ void AddPeers(const std::string& log, const ReplicaStatus& s, Page* page) {
   }
 }
 
-void AddAlarms(const std::string& log, const ReplicaStatus& s, uint64_t quarantines, Page* page) {
-  const std::vector<Alarm> alarms = LogAlarms(s, quarantines);
+void AddSources(const NodeSnapshot& snapshot, const std::string& log, Page* page) {
+  const auto sources = snapshot.sources.find(log);
+  if (sources == snapshot.sources.end()) return;
+  for (const SourceSeen& source : sources->second) {
+    if (source.retired) continue;
+    page->Gauge("kembar_log_source_age_seconds",
+                "Time since a capture was last heard in the committed log.",
+                Seconds(SilentMs(snapshot, source)), {{"log", log}, {"source", source.source}});
+  }
+}
+
+void AddAlarms(const NodeSnapshot& snapshot, const std::string& log, Page* page) {
+  const std::vector<Alarm> alarms = LogAlarms(snapshot, log);
   const auto critical = static_cast<uint64_t>(
       std::count_if(alarms.begin(), alarms.end(), [](const Alarm& a) { return a.critical; }));
   constexpr char kHelp[] = "Alarms of the log, as the status page lists them.";
@@ -239,7 +250,7 @@ void AddAlarms(const std::string& log, const ReplicaStatus& s, uint64_t quaranti
   page->Gauge("kembar_log_alarms", kHelp, Number(alarms.size() - critical),
               {{"log", log}, {"severity", "warning"}});
   page->Gauge("kembar_log_quarantines", "Sets of divergent records kept apart.",
-              Number(quarantines), {{"log", log}});
+              Number(Quarantines(snapshot, log)), {{"log", log}});
 }
 
 }  // namespace
@@ -252,12 +263,12 @@ std::string RenderMetrics(const NodeSnapshot& snapshot) {
   AddPackages(snapshot.packages, &page);
   page.Gauge("kembar_logs", "Logs that this node holds.", Number(snapshot.logs.size()));
   for (const auto& [log, status] : snapshot.logs) {
-    const auto found = snapshot.quarantines.find(log);
     AddOneHot(log, status, &page);
     AddPositions(log, status, &page);
     if (status.role == Role::kMirror) AddMirror(log, status, &page);
     AddPeers(log, status, &page);
-    AddAlarms(log, status, found == snapshot.quarantines.end() ? 0 : found->second, &page);
+    AddSources(snapshot, log, &page);
+    AddAlarms(snapshot, log, &page);
   }
   return page.Text();
 }

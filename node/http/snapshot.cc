@@ -18,6 +18,7 @@ std::string_view Meaning(AlarmKind kind) {
     case AlarmKind::kHoldsLess: return "this node holds less than it once acknowledged";
     case AlarmKind::kQuarantine: return "records are in quarantine";
     case AlarmKind::kPaused: return "appends are paused";
+    case AlarmKind::kSourceSilent: return "a capture is silent";
   }
   return "unknown";
 }
@@ -37,9 +38,32 @@ void AddStateAlarm(const ReplicaStatus& status, std::vector<Alarm>* alarms) {
   }
 }
 
+void AddSourceAlarms(const NodeSnapshot& snapshot, const std::string& log,
+                     std::vector<Alarm>* alarms) {
+  const auto sources = snapshot.sources.find(log);
+  if (sources == snapshot.sources.end() || snapshot.source_silence_ms == 0) return;
+  for (const SourceSeen& source : sources->second) {
+    const int64_t silent_ms = SilentMs(snapshot, source);
+    if (source.retired || silent_ms < snapshot.source_silence_ms) continue;
+    alarms->push_back({AlarmKind::kSourceSilent, true,
+                       source.source + ", for " + std::to_string(silent_ms / 60'000) + " min"});
+  }
+}
+
 }  // namespace
 
-std::vector<Alarm> LogAlarms(const ReplicaStatus& status, uint64_t quarantines) {
+uint64_t Quarantines(const NodeSnapshot& snapshot, const std::string& log) {
+  const auto found = snapshot.quarantines.find(log);
+  return found == snapshot.quarantines.end() ? 0 : found->second;
+}
+
+int64_t SilentMs(const NodeSnapshot& snapshot, const SourceSeen& source) {
+  // The primary's clock may be ahead of this one.
+  return std::max<int64_t>(snapshot.wall_us - source.time_us, 0) / 1000;
+}
+
+std::vector<Alarm> LogAlarms(const NodeSnapshot& snapshot, const std::string& log) {
+  const ReplicaStatus& status = snapshot.logs.at(log);
   std::vector<Alarm> alarms;
   if (!status.hard.alarm.empty()) alarms.push_back({AlarmKind::kStopped, true, status.hard.alarm});
   if (!status.trouble.empty() && status.trouble != status.hard.alarm) {
@@ -56,9 +80,10 @@ std::vector<Alarm> LogAlarms(const ReplicaStatus& status, uint64_t quarantines) 
                           std::to_string(status.hard.must_reach)});
   }
   if (status.control.lossy) alarms.push_back({AlarmKind::kLossy, false, status.control.reason});
-  if (quarantines > 0) {
+  if (const uint64_t quarantines = Quarantines(snapshot, log); quarantines > 0) {
     alarms.push_back({AlarmKind::kQuarantine, false, std::to_string(quarantines)});
   }
+  AddSourceAlarms(snapshot, log, &alarms);
   if (status.paused) alarms.push_back({AlarmKind::kPaused, false, {}});
   std::stable_partition(alarms.begin(), alarms.end(),
                         [](const Alarm& alarm) { return alarm.critical; });

@@ -14,6 +14,7 @@
 #include "node/blob/tracker.h"
 #include "node/engine.h"
 #include "node/package_counts.h"
+#include "node/sources.h"
 #include "replicator/core/replica.h"
 
 namespace kembar {
@@ -44,7 +45,9 @@ struct NodeSnapshot {
   Engine::Stats stats;
   uint64_t store_bytes = 0;
   BlobSnapshot blobs;
-  std::map<std::string, PackageCounts> packages;  // by log
+  std::map<std::string, PackageCounts> packages;           // by log
+  std::map<std::string, std::vector<SourceSeen>> sources;  // by log
+  int64_t source_silence_ms = 0;  // a source not heard for so long alarms; 0: none does
   uint64_t disk_free_bytes = 0;
   uint64_t disk_reserve_bytes = 0;
   bool disk_full = false;  // appends are refused
@@ -62,6 +65,7 @@ enum class AlarmKind : uint8_t {
   kHoldsLess,  // this node holds less than it once acknowledged
   kQuarantine,
   kPaused,
+  kSourceSilent,  // a capture has stopped, or its data does not get here
 };
 
 struct Alarm {
@@ -71,9 +75,14 @@ struct Alarm {
 };
 
 // What is wrong with one log, the worst first. Empty: nothing is.
-std::vector<Alarm> LogAlarms(const ReplicaStatus& status, uint64_t quarantines);
+std::vector<Alarm> LogAlarms(const NodeSnapshot& snapshot, const std::string& log);
 // In English, as one line.
 std::string AlarmText(const Alarm& alarm);
+
+// How many sets of divergent records are kept apart.
+uint64_t Quarantines(const NodeSnapshot& snapshot, const std::string& log);
+// How long a source has not been heard.
+int64_t SilentMs(const NodeSnapshot& snapshot, const SourceSeen& source);
 
 // Why the process itself is unwell: answered as 503. A log without primary is not among them: it
 // does not get better by restarting this process.

@@ -80,11 +80,6 @@ class Writer {
   std::string out_;
 };
 
-uint64_t Quarantines(const NodeSnapshot& snapshot, const std::string& log) {
-  const auto found = snapshot.quarantines.find(log);
-  return found == snapshot.quarantines.end() ? 0 : found->second;
-}
-
 std::string_view ColourOf(const std::vector<Alarm>& alarms) {
   if (alarms.empty()) return "ok";
   return alarms.front().critical ? "bad" : "warn";
@@ -195,9 +190,22 @@ void AlarmList(const std::vector<Alarm>& alarms, Writer* page) {
   page->Html("</ul>\n");
 }
 
+// When each capture was last heard: what shows a backup that has silently stopped.
+void Sources(const NodeSnapshot& snapshot, const std::string& log, Writer* page) {
+  const auto sources = snapshot.sources.find(log);
+  if (sources == snapshot.sources.end() || sources->second.empty()) return;
+  page->Html("<p>").Text(page->words.sources).Html(":");
+  for (const SourceSeen& source : sources->second) {
+    page->Html(" · ").Text(source.source).Html(" ");
+    page->Text(source.retired ? std::string(page->words.retired)
+                              : page->Ago(SilentMs(snapshot, source)));
+  }
+  page->Html("</p>\n");
+}
+
 void LogSection(const NodeSnapshot& snapshot, const std::string& log, Writer* page) {
   const ReplicaStatus& status = snapshot.logs.at(log);
-  const std::vector<Alarm> alarms = LogAlarms(status, Quarantines(snapshot, log));
+  const std::vector<Alarm> alarms = LogAlarms(snapshot, log);
   const StatusWords& words = page->words;
   page->Html("<h2>").Text(log).Html(" ");
   page->Badge(ColourOf(alarms), StateWords(status.state, page->language));
@@ -211,6 +219,7 @@ void LogSection(const NodeSnapshot& snapshot, const std::string& log, Writer* pa
   fact(words.committed, page->Number(status.commit_index));
   fact(words.freshness, Freshness(status, *page));
   page->Html("</p>\n");
+  Sources(snapshot, log, page);
   AlarmList(alarms, page);
   Sites(snapshot.node, status, page);
 }
@@ -218,7 +227,7 @@ void LogSection(const NodeSnapshot& snapshot, const std::string& log, Writer* pa
 void Banner(const NodeSnapshot& snapshot, Writer* page) {
   std::string_view colour = "ok";
   for (const auto& [log, status] : snapshot.logs) {
-    const std::string_view found = ColourOf(LogAlarms(status, Quarantines(snapshot, log)));
+    const std::string_view found = ColourOf(LogAlarms(snapshot, log));
     if (found == "bad" || colour == "ok") colour = found;
   }
   const std::vector<std::string> unhealthy = Unhealthy(snapshot);

@@ -36,6 +36,8 @@ constexpr StatusWords kIndonesian = {
     .see_primary = "lihat di simpul utama",
     .never = "belum pernah",
     .ago = "lalu",
+    .sources = "sumber terakhir terdengar",
+    .retired = "sudah diakhiri",
     .alarms = "Alarm",
     .disk_free = "ruang cakram tersisa",
     .links = "terhubung dengan",
@@ -78,6 +80,8 @@ constexpr StatusWords kEnglish = {
     .see_primary = "see the primary's page",
     .never = "never",
     .ago = "ago",
+    .sources = "sources last heard",
+    .retired = "retired",
     .alarms = "Alarms",
     .disk_free = "disk space left",
     .links = "linked with",
@@ -140,6 +144,8 @@ std::string_view AlarmWords(AlarmKind kind, Language language) {
     case AlarmKind::kQuarantine:
       return Pick(language, "Ada catatan di karantina", "Records are in quarantine");
     case AlarmKind::kPaused: return Pick(language, "Penulisan sedang dijeda", "Appends are paused");
+    case AlarmKind::kSourceSilent:
+      return Pick(language, "Sumber data berhenti terdengar", "A capture is silent");
   }
   return "?";
 }

@@ -14,6 +14,7 @@
 #include "node/rpc/convert.h"
 #include "node/rpc/resolve.h"
 #include "node/rpc/status_map.h"
+#include "node/sources.h"
 #include "node/verify.h"
 #include "replicator/base/bytes.h"
 
@@ -35,6 +36,13 @@ std::string NewUuid() {
   const std::string hex = ToHex(bytes);
   return hex.substr(0, 8) + "-" + hex.substr(8, 4) + "-" + hex.substr(12, 4) + "-" +
          hex.substr(16, 4) + "-" + hex.substr(20);
+}
+
+void ToProto(const SourceSeen& source, v1::SourceStatus* out) {
+  out->set_source(source.source);
+  out->set_last_index(source.index);
+  out->set_last_time_us(source.time_us);
+  out->set_retired(source.retired);
 }
 
 Status CheckText(const char* field, const std::string& text) {
@@ -78,6 +86,9 @@ class Service final : public v1::Admin::Service {
       auto quarantines = engine_->store()->Quarantines(log);
       if (!quarantines.ok()) return Failed(quarantines.status(), context);
       to->set_quarantines(quarantines->size());
+      auto sources = FindSources(*engine_->store(), log, status.commit_index);
+      if (!sources.ok()) return Failed(sources.status(), context);
+      for (const SourceSeen& source : *sources) ToProto(source, to->add_sources());
     }
     return grpc::Status::OK;
   }

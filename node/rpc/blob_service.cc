@@ -2,7 +2,6 @@
 #include "node/rpc/blob_service.h"
 
 #include <grpcpp/grpcpp.h>
-#include <spdlog/spdlog.h>
 
 #include <algorithm>
 #include <chrono>
@@ -10,6 +9,7 @@
 #include <utility>
 
 #include "kembar/v1/blob.grpc.pb.h"
+#include "node/blob/verify_blobs.h"
 #include "node/rpc/resolve.h"
 #include "node/rpc/status_map.h"
 #include "node/rpc/workers.h"
@@ -44,7 +44,6 @@ struct Parts {
   Engine* engine;
   BlobStore* blobs;
   BlobRunner* runner;
-  BlobTracker* tracker;
   BlobServiceOptions options;
   Workers* workers;
   Timers* timers;
@@ -194,11 +193,8 @@ class Service final : public v1::Blob::WithCallbackMethod_Ensure<v1::Blob::Servi
     auto digests = ReadDigests(request->digests());
     if (!digests.ok()) return ToGrpc(digests.status(), context);
     for (const Digest& digest : *digests) {
-      Result<std::string> chunk = parts_->blobs->Get(digest);
-      if (!chunk.ok()) {
-        if (chunk.status().code() == Code::kCorrupt) SetAside(digest, chunk.status());
-        return ToGrpc(chunk.status(), context);
-      }
+      Result<std::string> chunk = GetOrSetAside(parts_->blobs, digest);
+      if (!chunk.ok()) return ToGrpc(chunk.status(), context);
       v1::GetResponse response;
       response.set_digest(std::string(AsBytes(digest)));
       response.set_chunk(*std::move(chunk));
@@ -216,23 +212,14 @@ class Service final : public v1::Blob::WithCallbackMethod_Ensure<v1::Blob::Servi
   }
 
  private:
-  // So that it is fetched again from another node.
-  void SetAside(const Digest& digest, const Status& why) {
-    spdlog::error("chunk_damaged error=\"{}\"", why.ToString());
-    const Status aside = parts_->blobs->SetAside(digest);
-    if (!aside.ok()) spdlog::error("chunk_not_set_aside error=\"{}\"", aside.ToString());
-    if (parts_->tracker != nullptr) parts_->tracker->RecheckAll();
-  }
-
   const Parts* const parts_;
 };
 
 }  // namespace
 
 struct BlobService::Impl {
-  Impl(Engine* engine, BlobStore* blobs, BlobRunner* runner, BlobTracker* tracker,
-       const BlobServiceOptions& options)
-      : parts{engine, blobs, runner, tracker, options, &workers, &timers}, service(&parts) {}
+  Impl(Engine* engine, BlobStore* blobs, BlobRunner* runner, const BlobServiceOptions& options)
+      : parts{engine, blobs, runner, options, &workers, &timers}, service(&parts) {}
 
   Workers workers{"kembar-blobs", 1};
   Timers timers{"kembar-blob-tm"};
@@ -240,9 +227,9 @@ struct BlobService::Impl {
   Service service;
 };
 
-BlobService::BlobService(Engine* engine, BlobStore* blobs, BlobRunner* runner, BlobTracker* tracker,
+BlobService::BlobService(Engine* engine, BlobStore* blobs, BlobRunner* runner,
                          BlobServiceOptions options)
-    : impl_(std::make_unique<Impl>(engine, blobs, runner, tracker, options)) {}
+    : impl_(std::make_unique<Impl>(engine, blobs, runner, options)) {}
 
 BlobService::~BlobService() = default;
 

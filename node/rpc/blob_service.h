@@ -15,7 +15,6 @@
 
 #include "node/blob/blob_store.h"
 #include "node/blob/runner.h"
-#include "node/blob/tracker.h"
 #include "node/engine.h"
 
 namespace grpc {
@@ -30,8 +29,7 @@ struct BlobServiceOptions {
 
 class BlobService {
  public:
-  // `tracker` may be null.
-  BlobService(Engine* engine, BlobStore* blobs, BlobRunner* runner, BlobTracker* tracker,
+  BlobService(Engine* engine, BlobStore* blobs, BlobRunner* runner,
               BlobServiceOptions options = {});
   ~BlobService();
   grpc::Service* service();

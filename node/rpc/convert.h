@@ -24,6 +24,8 @@ class Record;
 
 namespace kembar {
 
+struct Holding;
+
 // ---- Log ---------------------------------------------------------------------------------------
 
 // Everything but the log and the ticket. Limits of drafts are checked by Engine::Append.
@@ -51,5 +53,7 @@ inline constexpr size_t kHistoryMax = 100'000;                // reigns of one l
 void ToProto(const std::string& log, const Message& in, size_t compress_from, v1::LinkMessage* out);
 // For every body but hello and ping. Frames are moved out of `in`.
 Result<Message> MessageFromProto(v1::LinkMessage* in);
+void ToProto(const std::string& log, const Holding& in, v1::LinkMessage* out);
+Result<Holding> HoldingFromProto(const v1::LinkMessage& in);
 
 }  // namespace kembar

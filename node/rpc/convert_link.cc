@@ -1,11 +1,14 @@
 // convert_link.cc — see convert.h: what nodes say to each other, and the compression of entries.
 #include <zstd.h>
 
+#include <algorithm>
+#include <functional>
 #include <limits>
 #include <memory>
 #include <utility>
 
 #include "kembar/v1/replication.pb.h"
+#include "node/blob/holdings.h"
 #include "node/rpc/convert.h"
 #include "replicator/base/bytes.h"
 
@@ -296,9 +299,33 @@ Result<Message> MessageFromProto(v1::LinkMessage* in) {
     case v1::LinkMessage::kBlobHave:
     case v1::LinkMessage::kBlobPiece:
     case v1::LinkMessage::kBlobTaken:
+    case v1::LinkMessage::kBlobHolding:
     case v1::LinkMessage::BODY_NOT_SET: break;
   }
   return Status(Code::kUnimplemented, "body: of a kind unknown here");
+}
+
+void ToProto(const std::string& log, const Holding& in, v1::LinkMessage* out) {
+  out->Clear();
+  out->set_log(log);
+  v1::BlobHolding* holding = out->mutable_blob_holding();
+  holding->set_known_to(in.known_to);
+  holding->set_epoch(in.epoch);
+  holding->mutable_missing()->Add(in.missing.begin(), in.missing.end());
+}
+
+Result<Holding> HoldingFromProto(const v1::LinkMessage& in) {
+  if (in.log().empty()) return Status(Code::kInvalid, "log: empty");
+  const v1::BlobHolding& holding = in.blob_holding();
+  Holding out{.known_to = holding.known_to(), .epoch = holding.epoch()};
+  out.missing.assign(holding.missing().begin(), holding.missing().end());
+  if (out.missing.size() > kHoldingMissingMax) return Status(Code::kInvalid, "missing: too many");
+  const bool grows = std::adjacent_find(out.missing.begin(), out.missing.end(),
+                                        std::greater_equal<>()) == out.missing.end();
+  if (!grows || (!out.missing.empty() && out.missing.back() > out.known_to)) {
+    return Status(Code::kInvalid, "missing: not ascending, or beyond known_to");
+  }
+  return out;
 }
 
 }  // namespace kembar

@@ -19,6 +19,8 @@ constexpr size_t kLightBytes = size_t{64} << 10;
 constexpr auto kLastWordWait = std::chrono::milliseconds(1'000);
 constexpr size_t kLastMax = 256;        // waiting pieces and offers; beyond, they are dropped
 constexpr size_t kUrgentMax = 100'000;  // small messages waiting; beyond, heartbeats are dropped
+// Answers about chunks waiting; beyond, they are dropped: a peer may ask without reading them.
+constexpr size_t kAnswerBytesMax = size_t{4} << 20;
 
 }  // namespace
 
@@ -80,6 +82,13 @@ void LinkStream::SendBlob(blob::Message message) {
   out.last =
       std::holds_alternative<blob::Piece>(message) || std::holds_alternative<blob::Offer>(message);
   ToProto(std::move(message), out.ready.get());
+  if (!out.last) out.answer_bytes = out.ready->ByteSizeLong();
+  Enqueue(std::move(out));
+}
+
+void LinkStream::SendHolding(const std::string& log, const Holding& holding) {
+  Outgoing out{.ready = std::make_unique<v1::LinkMessage>()};
+  ToProto(log, holding, out.ready.get());
   Enqueue(std::move(out));
 }
 
@@ -107,6 +116,8 @@ bool LinkStream::Queue(Outgoing out) {
         std::holds_alternative<Heartbeat>(*out.message)) {
       return false;
     }
+    if (out.answer_bytes != 0 && answer_bytes_ + out.answer_bytes > kAnswerBytesMax) return false;
+    answer_bytes_ += out.answer_bytes;
     urgent_.push_back(std::move(out));
     return true;
   }
@@ -191,6 +202,7 @@ bool LinkStream::NextIsHeavy() {
 LinkStream::Outgoing LinkStream::TakeFrom(Lane* lane) {
   Outgoing next = std::move(lane->front());
   lane->pop_front();
+  answer_bytes_ -= next.answer_bytes;
   bulk_bytes_ -= next.bytes;
   if (bulk_bytes_ == 0) dropped_ = 0;
   if (lane == &urgent_ || lane == &live_ || lane == &last_) return next;
@@ -265,6 +277,7 @@ void LinkStream::Take(v1::LinkMessage* message) {
   }
   if (message->body_case() == v1::LinkMessage::kPing) return;
   if (IsBlob(*message)) return TakeBlob(message);
+  if (message->has_blob_holding()) return TakeHolding(*message);
   const std::string log = message->log();
   Result<Message> read = MessageFromProto(message);
   if (read.ok()) return context_->owner->OnMessage(*this, log, *std::move(read));
@@ -284,6 +297,13 @@ void LinkStream::TakeBlob(v1::LinkMessage* message) {
   if (read.ok()) return context_->owner->OnBlob(*this, *std::move(read));
   Close(grpc::Status(grpc::StatusCode::INVALID_ARGUMENT,
                      "malformed: message about chunks: " + read.status().ToString()));
+}
+
+void LinkStream::TakeHolding(const v1::LinkMessage& message) {
+  Result<Holding> read = HoldingFromProto(message);
+  if (read.ok()) return context_->owner->OnHolding(*this, message.log(), *std::move(read));
+  Close(grpc::Status(grpc::StatusCode::INVALID_ARGUMENT,
+                     "malformed: message about documents: " + read.status().ToString()));
 }
 
 void LinkStream::TakeHello(const v1::LinkHello& hello) {

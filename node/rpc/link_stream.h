@@ -47,6 +47,7 @@ class LinkOwner {
                                const v1::LinkHello& hello) = 0;
   virtual void OnMessage(const LinkStream& stream, const std::string& log, Message message) = 0;
   virtual void OnBlob(const LinkStream& stream, blob::Message message) = 0;
+  virtual void OnHolding(const LinkStream& stream, const std::string& log, Holding holding) = 0;
   virtual void OnEnd(const std::shared_ptr<LinkStream>& stream, const grpc::Status& why) = 0;
 };
 
@@ -68,6 +69,7 @@ class LinkStream : public std::enable_shared_from_this<LinkStream> {
   // Sends nothing before the stream is a link.
   void Send(const std::string& log, Message message);
   void SendBlob(blob::Message message);
+  void SendHolding(const std::string& log, const Holding& holding);
   // Ends the stream; the first reason given is the one that is told.
   void Close(const grpc::Status& why);
 
@@ -104,6 +106,7 @@ class LinkStream : public std::enable_shared_from_this<LinkStream> {
     std::optional<Message> message;
     std::unique_ptr<v1::LinkMessage> ready;  // ping, and all about chunks
     size_t bytes = 0;                        // of entries
+    size_t answer_bytes = 0;                 // of small messages about chunks
     bool catch_up = false;
     bool last = false;         // behind everything else: contents of documents
     uint64_t first_index = 0;  // of entries
@@ -112,6 +115,7 @@ class LinkStream : public std::enable_shared_from_this<LinkStream> {
 
   void Take(v1::LinkMessage* message);
   void TakeBlob(v1::LinkMessage* message);
+  void TakeHolding(const v1::LinkMessage& message);
   void TakeHello(const v1::LinkHello& hello);
   void SayHello();  // mutex_ is held
   void Enqueue(Outgoing out);
@@ -150,7 +154,7 @@ class LinkStream : public std::enable_shared_from_this<LinkStream> {
   std::map<std::string, Lane> catch_up_;  // by log; no lane is empty
   std::string last_caught_up_;            // the log whose turn was last
   uint64_t rate_timer_ = 0;
-  size_t bulk_bytes_ = 0;
+  size_t bulk_bytes_ = 0, answer_bytes_ = 0;
   uint64_t dropped_ = 0;
   bool closed_ = false;
   std::optional<grpc::Status> why_;

@@ -107,6 +107,9 @@ struct LinkManager::Impl final : LinkOwner, v1::Replication::CallbackService {
   void SendBlob(const std::string& to, blob::Message message) {
     if (auto link = LinkTo(to)) link->SendBlob(std::move(message));
   }
+  void SendHolding(const std::string& to, const std::string& log, const Holding& holding) {
+    if (auto link = LinkTo(to)) link->SendHolding(log, holding);
+  }
 
   std::shared_ptr<LinkStream> LinkTo(const std::string& to) const {
     std::lock_guard lock(mutex);
@@ -180,9 +183,18 @@ struct LinkManager::Impl final : LinkOwner, v1::Replication::CallbackService {
     engine->PeerMessage(stream.peer(), log, std::move(message));
   }
 
+  // Under the lock, so that what a replaced stream still brings does not come behind Up of the new.
   void OnBlob(const LinkStream& stream, blob::Message message) override {
     const LinkBlobs& blobs = context.options.blobs;
+    std::lock_guard lock(mutex);
+    const auto it = peers.find(stream.peer());
+    if (it == peers.end() || it->second.link.get() != &stream) return;
     if (blobs.receive) blobs.receive(stream.peer(), std::move(message));
+  }
+
+  void OnHolding(const LinkStream& stream, const std::string& log, Holding holding) override {
+    const LinkBlobs& blobs = context.options.blobs;
+    if (blobs.told) blobs.told(stream.peer(), log, std::move(holding));
   }
 
   void OnEnd(const std::shared_ptr<LinkStream>& stream, const grpc::Status& why) override {
@@ -381,6 +393,11 @@ void LinkManager::Send(const std::string& peer, const std::string& log, Message 
 
 void LinkManager::SendBlob(const std::string& peer, blob::Message message) {
   impl_->SendBlob(peer, std::move(message));
+}
+
+void LinkManager::SendHolding(const std::string& peer, const std::string& log,
+                              const Holding& holding) {
+  impl_->SendHolding(peer, log, holding);
 }
 
 std::vector<std::string> LinkManager::Linked() const { return impl_->Linked(); }

@@ -31,6 +31,7 @@
 #include <string>
 #include <vector>
 
+#include "node/blob/holdings.h"
 #include "node/blob/message.h"
 #include "node/engine.h"
 #include "node/rpc/rate_limit.h"
@@ -56,6 +57,7 @@ struct LinkIdentity {
 struct LinkBlobs {
   std::function<void(const std::string&peer)> up, down;
   std::function<void(const std::string& peer, blob::Message message)> receive;
+  std::function<void(const std::string& peer, const std::string& log, Holding holding)> told;
 };
 
 struct LinkOptions {
@@ -94,6 +96,7 @@ class LinkManager {
   // The engine's SendFn. A message to a peer without a link is dropped.
   void Send(const std::string& peer, const std::string& log, Message message);
   void SendBlob(const std::string& peer, blob::Message message);
+  void SendHolding(const std::string& peer, const std::string& log, const Holding& holding);
 
   // Names of the peers with a live link, sorted.
   std::vector<std::string> Linked() const;

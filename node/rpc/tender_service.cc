@@ -149,7 +149,7 @@ Result<InventoryScope> TenderService::Impl::Scope(const std::string& log,
   ASSIGN_OR_RETURN(scope.log, ResolveLog(*engine, log));
   ASSIGN_OR_RETURN(auto statuses, engine->ReadStatus(scope.log));
   const ReplicaStatus& status = statuses[scope.log];
-  scope.mirrored_index = MirroredIndex(status);
+  scope.others = OtherSitesOf(status, options.told ? options.told(scope.log) : Told());
   scope.as_of = status.commit_index;
   if (options.documents) scope.documents = options.documents(scope.log);
   if (as_of.at_case() == v1::AsOf::kIndex) {

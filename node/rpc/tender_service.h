@@ -13,6 +13,7 @@
 #include <memory>
 #include <string>
 
+#include "node/blob/holdings.h"
 #include "node/blob/tracker.h"
 #include "node/engine.h"
 
@@ -27,6 +28,8 @@ struct TenderServiceOptions {
   size_t bytes_per_answer = size_t{512} << 10;  // about; one entry may be larger
   // What is known of a log's documents here; called from any thread. Empty: nothing is.
   std::function<DocumentsHere(const std::string& log)> documents;
+  // And what other nodes said of theirs; likewise.
+  std::function<Told(const std::string& log)> told;
 };
 
 class TenderService {

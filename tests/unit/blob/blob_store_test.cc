@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <rocksdb/db.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -13,6 +14,7 @@
 #include <thread>
 
 #include "replicator/base/bytes.h"
+#include "tests/unit/blob/damage.h"
 #include "tests/unit/blob/noise.h"
 #include "tests/unit/store/crash_child.h"
 #include "tests/unit/store/rocks_test_util.h"
@@ -119,6 +121,7 @@ TEST_F(BlobStoreTest, WhatIsPutIsThereAfterReopening) {
     EXPECT_EQ(digests->at(0), digests->at(3));
   }
   auto store = Open();
+  EXPECT_FALSE(store->doubtful());
   for (const std::string& chunk : chunks) EXPECT_EQ(*store->Get(Sha256({chunk})), chunk);
   EXPECT_EQ(store->Stats().chunks, 3u);
   EXPECT_EQ(store->Stats().bytes, 1 + 5000 + kChunkBytesMax);
@@ -221,8 +224,13 @@ TEST_F(BlobStoreTest, AFlippedBitIsFoundNamedAndRepaired) {
   EXPECT_EQ(seen, 5u);
   EXPECT_THAT(bad, ElementsAre(digests[3]));
   // Set aside it is missing; given again it is whole; the evidence stays.
+  int told = 0;
+  store->OnAside([&] { ++told; });
   ASSERT_FINE(store->SetAside(digests[3]));
   ASSERT_FINE(store->SetAside(digests[3]));
+  EXPECT_EQ(told, 1);
+  EXPECT_THAT(store->TakeAside(digests[3]), HasSubstr("is altered"));
+  EXPECT_THAT(store->TakeAside(digests[3]), IsEmpty());
   EXPECT_THAT(*store->Missing(digests), ElementsAre(digests[3]));
   EXPECT_EQ(store->Stats().chunks, 4u);
   EXPECT_EQ(store->Stats().aside, 1u);
@@ -235,6 +243,75 @@ TEST_F(BlobStoreTest, AFlippedBitIsFoundNamedAndRepaired) {
   EXPECT_EQ(store->Stats().chunks, 5u);
 }
 
+TEST_F(BlobStoreTest, AChunkThatIsSoundByNowIsNotSetAside) {
+  const std::vector<Digest> digests = Fill(0, 2);
+  const std::string chunk = Noise(1, 200'000);
+  auto store = Open();
+  FlipInBlobFile(dir(), chunk, 100'000);
+  ASSERT_EQ(store->Get(digests[1]).status().code(), Code::kCorrupt);
+  std::string flipped = chunk;
+  flipped[100'000] = static_cast<char>(flipped[100'000] ^ 1);
+  FlipInBlobFile(dir(), flipped, 100'000);  // back again
+  store->OnAside([] { ADD_FAILURE() << "nothing was set aside"; });
+  ASSERT_FINE(store->SetAside(digests[1]));
+  EXPECT_THAT(*store->Missing(digests), IsEmpty());
+  EXPECT_EQ(store->Stats().aside, 0u);
+  EXPECT_EQ(*store->Get(digests[1]), chunk);
+}
+
+// What is kept of a chunk that was set aside; the store is closed.
+std::string EvidenceOf(const std::string& dir, const Digest& digest) {
+  std::vector<rocksdb::ColumnFamilyDescriptor> families;
+  for (const char* name : {"default", "index", "chunks", "aside"}) {
+    families.emplace_back(name, rocksdb::ColumnFamilyOptions());
+  }
+  std::vector<rocksdb::ColumnFamilyHandle*> handles;
+  rocksdb::DB* db = nullptr;
+  EXPECT_TRUE(rocksdb::DB::Open(rocksdb::DBOptions(), dir, families, &handles, &db).ok());
+  std::string evidence;
+  EXPECT_TRUE(
+      db->Get(rocksdb::ReadOptions(), handles[3], rocksdb::Slice(AsBytes(digest)), &evidence).ok());
+  for (auto* handle : handles) db->DestroyColumnFamilyHandle(handle);
+  delete db;
+  return evidence;
+}
+
+TEST_F(BlobStoreTest, TheFirstEvidenceStays) {
+  const Digest digest = Fill(0, 1).front();
+  FlipInBlobFile(dir(), Noise(0, 200'000), 50'000);
+  ASSERT_FINE(Open()->SetAside(digest));
+  Open().reset();
+  const std::vector<std::string> before = Files(".blob");  // the evidence's, too
+  Fill(0, 1);
+  for (const std::string& file : Files(".blob")) {
+    if (std::find(before.begin(), before.end(), file) == before.end()) fs::remove(file);
+  }
+  ASSERT_FINE(Open()->SetAside(digest));
+  EXPECT_THAT(EvidenceOf(dir(), digest), HasSubstr("altered"));
+}
+
+TEST_F(BlobStoreTest, LostEvidenceDoesNotKeepTheStoreFromOpening) {
+  const Digest digest = Fill(0, 1).front();
+  FlipInBlobFile(dir(), Noise(0, 200'000), 50'000);
+  ASSERT_FINE(Open()->SetAside(digest));
+  Open().reset();
+  for (const std::string& file : Files(".blob")) fs::remove(file);
+  ASSERT_NE(Open(), nullptr);
+}
+
+TEST_F(BlobStoreTest, AChunkThatComesWhileItIsReadIsNotTakenForDamaged) {
+  auto store = Open();
+  std::atomic<uint64_t> done{0};
+  std::thread reader([&] {
+    for (uint64_t i = 0; i < 300; ++i) {
+      const Digest digest = Sha256({Noise(i, 100)});
+      while (done <= i) EXPECT_NE(store->Get(digest).status().code(), Code::kCorrupt) << i;
+    }
+  });
+  for (; done < 300; ++done) EXPECT_TRUE(PutOne(*store, Noise(done, 100)).ok());
+  reader.join();
+}
+
 TEST_F(BlobStoreTest, ATruncatedOrMissingBlobFileIsToldOfAndRepaired) {
   for (const bool gone : {false, true}) {
     SCOPED_TRACE(gone);
@@ -244,6 +321,7 @@ TEST_F(BlobStoreTest, ATruncatedOrMissingBlobFileIsToldOfAndRepaired) {
     auto store = Open();
     ASSERT_NE(store, nullptr);
     EXPECT_THAT(Warnings(), HasSubstr(gone ? "is missing" : "is cut short"));
+    EXPECT_TRUE(store->doubtful());
     std::vector<Digest> bad;
     ASSERT_FINE(store->Verify([&](const Digest& digest, uint64_t, const Status& status) {
       EXPECT_TRUE(status.ok() || status.code() == Code::kCorrupt) << status.ToString();

@@ -341,6 +341,74 @@ TEST_F(ExchangeTest, LostRepeatedAndReorderedMessagesAndCutsAreBorne) {
   }
 }
 
+// ---- Peers that hang, flood or come back ----
+
+TEST_F(ExchangeTest, WhatAPeerOffersTooMuchIsRefusedToItAlone) {
+  world_.options.wanted_max = 4;
+  for (const char* name : {"tebo", "jambi"}) world_.Add(name);
+  Exchange& exchange = world_.nodes.at("jambi").exchange;
+  world_.Link("jambi", "tebo", true);
+  world_.Do("jambi", PeerUp{"flood"});
+  std::vector<Digest> offered;
+  for (uint64_t i = 0; i < 100; ++i) offered.push_back(Sha256({Noise(i, 9)}));
+  world_.Do("jambi", Looked{.peer = "flood", .missing = offered});
+  EXPECT_EQ(exchange.wanted_of(), (std::map<std::string, size_t>{{"flood", 4}, {"tebo", 0}}));
+  const auto digests = Give("tebo", 4);
+  world_.Do("jambi", Fetch{digests, {"flood", "tebo"}});
+  EXPECT_TRUE(world_.Run([&] { return HoldsAll("jambi", digests); }, 5'000'000));
+  EXPECT_EQ(exchange.wanted_of(), (std::map<std::string, size_t>{{"flood", 4}, {"tebo", 0}}));
+  world_.Do("jambi", PeerDown{"flood"});
+  EXPECT_EQ(exchange.wanted(), 0u);
+}
+
+TEST_F(ExchangeTest, OffersAreLookedUpOneAtATimeAndNoMoreThanAMessageOfThemWaits) {
+  Exchange exchange;
+  exchange.Step(PeerUp{"flood"}, 1);
+  std::vector<Digest> digests;
+  for (uint64_t i = 0; i < 3'000; ++i) digests.push_back(Sha256({Noise(i, 9)}));
+  EXPECT_EQ(exchange.Step(Received{"flood", Offer{digests}}, 1).size(), 1u);
+  for (int i = 0; i < 10; ++i) {
+    EXPECT_THAT(exchange.Step(Received{"flood", Offer{digests}}, 1), IsEmpty());
+  }
+  const Actions actions = exchange.Step(Looked{.peer = "flood"}, 1);
+  ASSERT_EQ(actions.size(), 1u);
+  EXPECT_EQ(std::get<Look>(actions[0]).digests.size(), kDigestsMax);
+  EXPECT_THAT(exchange.Step(Looked{.peer = "flood"}, 1), IsEmpty());
+  EXPECT_EQ(exchange.Step(Received{"flood", Offer{digests}}, 1).size(), 1u);
+}
+
+TEST_F(ExchangeTest, PiecesNumberedForALinkThatWasReplacedDoNotStopTheNewOne) {
+  world_.Add("jambi");
+  world_.Do("jambi", PeerUp{"tebo"});
+  uint64_t taken = 0;
+  world_.seen = [&](const Message& message) {
+    if (const auto* t = std::get_if<Taken>(&message)) taken = t->sent;
+  };
+  const Digest digest = Sha256({"x"});
+  world_.Do("jambi", Received{"tebo", Piece{digest, 0, 9'000, std::string(4'096, 'x'), 5'000'000}});
+  EXPECT_EQ(taken, 5'000'000u);
+  world_.Do("jambi", Received{"tebo", Piece{digest, 0, 9'000, std::string(4'096, 'x'), 4'096}});
+  EXPECT_EQ(taken, 4'096u);
+}
+
+TEST_F(ExchangeTest, AMirrorThatComesBackWithoutItsChunksDoesNotCount) {
+  World::Node& tebo = world_.Add("tebo");
+  World::Node& jambi = world_.Add("jambi");
+  world_.Add("bungo");
+  world_.Link("tebo", "jambi", true);
+  const auto digests = Give("tebo", 5);
+  world_.Do("tebo", Ensure{1, digests, {"jambi", "bungo"}, 2});
+  EXPECT_FALSE(world_.Run([&] { return tebo.ensured.contains(1); }, 5'000'000));
+  EXPECT_TRUE(HoldsAll("jambi", digests));
+  world_.Link("tebo", "jambi", false);
+  jambi.held.clear();
+  world_.Link("tebo", "bungo", true);
+  world_.Link("tebo", "jambi", true);
+  ASSERT_TRUE(world_.Run([&] { return tebo.ensured.contains(1); }, 5'000'000));
+  EXPECT_TRUE(HoldsAll("jambi", digests));
+  EXPECT_TRUE(HoldsAll("bungo", digests));
+}
+
 TEST_F(ExchangeTest, UnknownPeersAndNonsenseChangeNothing) {
   World::Node& tebo = world_.Add("tebo");
   world_.Do("tebo", Received{"stranger", Want{Give("tebo", 1)}});
@@ -410,6 +478,21 @@ TEST_F(ExchangeTest, ARateIsKept) {
   const double rate = static_cast<double>(world_.piece_bytes) / seconds;
   EXPECT_LT(rate, 550'000);
   EXPECT_GT(rate, 300'000);
+}
+
+TEST_F(ExchangeTest, UnderARateEveryMirrorHasItsShare) {
+  World::Node& tebo = world_.Add("tebo");
+  for (const char* name : {"bungo", "jambi"}) {
+    world_.Add(name);
+    world_.Link("tebo", name, true);
+  }
+  world_.Do("tebo", SetRate{500'000});
+  const auto digests = Give("tebo", 40, 200'000);
+  world_.Do("tebo", Ensure{1, digests, {"bungo", "jambi"}, 1});
+  ASSERT_TRUE(world_.Run([&] { return tebo.ensured.contains(1); }));
+  const size_t bungo = world_.nodes.at("bungo").held.size();
+  const size_t jambi = world_.nodes.at("jambi").held.size();
+  EXPECT_GT(std::min(bungo, jambi), 30u);
 }
 
 }  // namespace

@@ -54,6 +54,10 @@ class Site {
     tender = v1::Tender::NewStub(channel);
   }
   void Stop() { node_.reset(); }
+  // So that what is free is less than a node wants for documents, but enough for records.
+  void FillDisk() {
+    config_.disk_reserve_bytes = std::filesystem::space(config_.data).available / 3 * 2;
+  }
   std::string blobs() const { return config_.data + "/blobs"; }
 
   std::unique_ptr<v1::Admin::Stub> admin;
@@ -295,6 +299,42 @@ TEST_F(NodeBlobTest, AMirrorThatLostItsChunksFetchesThemAgain) {
   Restart(jambi_, [&] { std::filesystem::remove_all(jambi_.blobs()); });
   ASSERT_TRUE(WaitUntil([&] { return Missing(jambi_, digests) == 0; }));
   EXPECT_TRUE(Becomes(jambi_, v1::PACKAGE_STATE_COMPLETE));
+}
+
+TEST_F(NodeBlobTest, DocumentsLeaveTheDiskToRecords) {
+  tebo_.Stop();
+  tebo_.FillDisk();
+  tebo_.Start();
+  Context context;
+  v1::PutRequest request;
+  request.add_chunks("a");
+  v1::PutResponse response;
+  EXPECT_EQ(tebo_.blob->Put(&context, request, &response).error_code(),
+            grpc::StatusCode::RESOURCE_EXHAUSTED);
+  ASSERT_TRUE(WaitUntil([this] { return Ensure(tebo_, {}, nullptr).ok(); }));  // primary again
+  Append("public.dokumen/17", "{}");
+}
+
+TEST_F(NodeBlobTest, WhatWasFoundLostAtTheStartIsMendedUnaskedAndNamedAllTheSame) {
+  const auto digests = Record("file_prod/a.pdf", 1, 2);
+  Restart(jambi_, [&] {
+    for (const auto& entry : std::filesystem::directory_iterator(jambi_.blobs())) {
+      if (entry.path().extension() == ".blob") std::filesystem::remove(entry.path());
+    }
+  });
+  const auto mended = [&] {
+    for (const auto& entry : std::filesystem::directory_iterator(jambi_.blobs())) {
+      if (entry.path().extension() == ".log" && entry.file_size() > kChunkBytesMax) return true;
+    }
+    return false;
+  };
+  ASSERT_TRUE(WaitUntil([&] { return mended() && Missing(jambi_, digests) == 0; }));
+  uint64_t blobs = 0;
+  const std::vector<std::string> errors = Verify(jambi_, &blobs);
+  ASSERT_EQ(errors.size(), 1u);
+  EXPECT_THAT(errors[0], HasSubstr("package paket/1 document file_prod/a.pdf"));
+  EXPECT_THAT(errors[0], HasSubstr("missing"));
+  EXPECT_THAT(Verify(jambi_, &blobs), IsEmpty());
 }
 
 TEST_F(NodeBlobTest, VerifyNamesADamagedDocumentAndItIsRepairedFromTheOtherSite) {

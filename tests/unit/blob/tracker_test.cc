@@ -1,11 +1,13 @@
 // tracker_test.cc — which documents are not whole here: found at the start and while following,
-// made whole by chunks that come, handed out for fetching, bounded.
+// made whole by chunks that come, handed out for fetching, bounded. One log is not held up by
+// another, and no record by one that cannot be read.
 #include "node/blob/tracker.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "replicator/base/bytes.h"
+#include "tests/unit/blob/damage.h"
+#include "tests/unit/blob/payload.h"
 #include "tests/unit/node/engine_fixture.h"
 #include "tests/unit/store/rocks_test_util.h"
 
@@ -21,36 +23,50 @@ using testing::WaitUntil;
 class TrackerTest : public ::testing::Test {
  protected:
   TrackerTest() {
-    BlobStoreOptions options;
-    options.dir = dir_.path() + "/blobs";
-    options.create_if_missing = true;
-    blobs_ = *BlobStore::Open(options);
+    OpenBlobs();
     EXPECT_TRUE(node_.engine->Start().ok());
-    EXPECT_TRUE(node_.Order("log", CreateLog{.state = MakeControl({"tebo"})}).status.ok());
+    for (const char* log : {"log", "other"}) {
+      EXPECT_TRUE(node_.Order(log, CreateLog{.state = MakeControl({"tebo"})}).status.ok());
+    }
   }
   ~TrackerTest() override {
     if (tracker_) tracker_->Stop();
   }
 
+  void OpenBlobs() {
+    BlobStoreOptions options;
+    options.dir = dir_.path() + "/blobs";
+    options.create_if_missing = true;
+    blobs_ = *BlobStore::Open(options);
+  }
+  // Puts it; then what is held of it is altered.
+  void PutDamaged(const std::string& content) {
+    Put(content);
+    blobs_.reset();
+    WriteOutBlobs(dir_.path() + "/blobs");
+    FlipInBlobFile(dir_.path() + "/blobs", content, 1);
+    OpenBlobs();
+  }
   void Start(TrackerOptions options = {}) {
     options.turn_ms = 5;
     tracker_ = std::make_unique<BlobTracker>(node_.engine.get(), blobs_.get(), options);
     blobs_->OnStored([this](std::span<const Digest> digests) { tracker_->OnStored(digests); });
+    blobs_->OnAside([this] { tracker_->OnAside(); });
     tracker_->Start();
   }
   // Records a document of one chunk; its index.
-  uint64_t Record(const std::string& path, const std::string& content) {
-    return Append("document/" + path,
-                  R"({"path":")" + path + R"(","size":)" + std::to_string(content.size()) +
-                      R"(,"mode":"0640","mtime_ns":"5","sha256":")" + ToHex(Sha256({content})) +
-                      R"(","chunks":[")" + ToHex(Sha256({content})) + "\"]}");
+  uint64_t Record(const std::string& path, const std::string& content,
+                  const std::string& log = "log") {
+    return Append("document/" + path, DocumentPayload(path, content.size(), {Sha256({content})}),
+                  log);
   }
-  uint64_t Append(const std::string& item, const std::string& payload) {
+  uint64_t Append(const std::string& item, const std::string& payload,
+                  const std::string& log = "log") {
     AppendRequest request;
     request.source = "uji";
     request.position = ++position_;
     request.drafts.push_back({.package = "paket/1", .item = item, .payload = payload});
-    const Reply reply = node_.Append("log", std::move(request)).get();
+    const Reply reply = node_.Append(log, std::move(request)).get();
     EXPECT_TRUE(reply.status.ok()) << reply.status.ToString();
     return reply.index;
   }
@@ -58,8 +74,8 @@ class TrackerTest : public ::testing::Test {
     const std::string_view chunk = content;
     EXPECT_TRUE(blobs_->Put(std::span(&chunk, 1)).ok());
   }
-  bool Checked(uint64_t index) {
-    return WaitUntil([&] { return tracker_->Documents("log").checked_to >= index; });
+  bool Checked(uint64_t index, const std::string& log = "log") {
+    return WaitUntil([&] { return tracker_->Documents(log).checked_to >= index; });
   }
   std::set<uint64_t> Missing() { return *tracker_->Documents("log").missing; }
 
@@ -104,7 +120,30 @@ TEST_F(TrackerTest, ARecordThatCannotBeReadIsNotWhole) {
   Start();
   ASSERT_TRUE(Checked(bad));
   EXPECT_THAT(Missing(), ElementsAre(bad));
-  EXPECT_THAT(tracker_->NextMissing(10), IsEmpty());
+  EXPECT_THAT(tracker_->NextMissing("log", 10), IsEmpty());
+}
+
+TEST_F(TrackerTest, RecordsThatAreDamagedAtTheStartDoNotHideTheOthers) {
+  const uint64_t bad = Record("a", "one");
+  const uint64_t lacking = Record("b", "two");
+  ASSERT_TRUE(node_.store.CorruptFrame("log", bad));
+  Start();
+  ASSERT_TRUE(Checked(lacking));
+  EXPECT_THAT(Missing(), ElementsAre(bad, lacking));
+}
+
+TEST_F(TrackerTest, RecordsThatAreDamagedLaterDoNotHideTheOthers) {
+  Record("a", "one");
+  Start({.missing_max = 1});  // waits for that chunk
+  ASSERT_TRUE(WaitUntil([&] { return !Missing().empty(); }));
+  Put("two");
+  const uint64_t bad = Record("b", "two");
+  Record("c", "two");
+  const uint64_t lacking = Record("d", "three");
+  ASSERT_TRUE(node_.store.CorruptFrame("log", bad));
+  Put("one");
+  ASSERT_TRUE(Checked(lacking));
+  EXPECT_THAT(Missing(), ElementsAre(bad, lacking));
 }
 
 TEST_F(TrackerTest, MissingChunksAreHandedOutOnceInAWhile) {
@@ -113,27 +152,60 @@ TEST_F(TrackerTest, MissingChunksAreHandedOutOnceInAWhile) {
   const uint64_t last = Record("c", "two");
   Start({.ask_again_ms = 60'000});
   ASSERT_TRUE(Checked(last));
-  const auto first = tracker_->NextMissing(1);
-  ASSERT_EQ(first.size(), 1u);
-  EXPECT_EQ(first[0].log, "log");
-  EXPECT_EQ(first[0].digests.size(), 1u);
-  EXPECT_EQ(tracker_->NextMissing(10).at(0).digests.size(), 1u);
-  EXPECT_THAT(tracker_->NextMissing(10), IsEmpty());
+  EXPECT_THAT(tracker_->Lacking(), ElementsAre("log"));
+  EXPECT_EQ(tracker_->NextMissing("log", 1).size(), 1u);
+  EXPECT_EQ(tracker_->NextMissing("log", 10).size(), 1u);
+  EXPECT_THAT(tracker_->NextMissing("log", 10), IsEmpty());
 }
 
-TEST_F(TrackerTest, AChunkThatWasSetAsideIsMissingAgain) {
-  Put("one");
+TEST_F(TrackerTest, AChunkThatTwoLogsLackIsHandedOutForEach) {
   const uint64_t a = Record("a", "one");
-  Start();
-  ASSERT_TRUE(Checked(a));
-  ASSERT_TRUE(blobs_->SetAside(Sha256({"one"})).ok());
-  tracker_->Recheck("log", a);
-  EXPECT_THAT(Missing(), ElementsAre(a));
+  const uint64_t b = Record("b", "one", "other");
+  Start({.ask_again_ms = 60'000});
+  ASSERT_TRUE(Checked(a) && Checked(b, "other"));
+  EXPECT_THAT(tracker_->NextMissing("log", 10), ElementsAre(Sha256({"one"})));
+  EXPECT_THAT(tracker_->NextMissing("other", 10), ElementsAre(Sha256({"one"})));
   Put("one");
   EXPECT_THAT(Missing(), IsEmpty());
+  EXPECT_THAT(*tracker_->Documents("other").missing, IsEmpty());
+  EXPECT_THAT(tracker_->Lacking(), IsEmpty());
+}
+
+TEST_F(TrackerTest, AChunkThatWasSetAsideIsMissingAgainInEveryLog) {
+  PutDamaged("one");
+  const uint64_t a = Record("a", "one");
+  const uint64_t b = Record("b", "one", "other");
+  Start({.recheck_ms = 1});
+  ASSERT_TRUE(Checked(a) && Checked(b, "other"));
+  EXPECT_THAT(Missing(), IsEmpty());
   ASSERT_TRUE(blobs_->SetAside(Sha256({"one"})).ok());
-  tracker_->RecheckAll();
-  EXPECT_TRUE(WaitUntil([&] { return Missing() == std::set<uint64_t>{a}; }));
+  ASSERT_TRUE(Checked(a) && Checked(b, "other"));
+  EXPECT_THAT(Missing(), ElementsAre(a));
+  EXPECT_THAT(*tracker_->Documents("other").missing, ElementsAre(b));
+  Put("one");
+  EXPECT_THAT(Missing(), IsEmpty());
+}
+
+TEST_F(TrackerTest, UntilAllIsLookedAtAgainNothingIsClaimedAndNewRecordsAreFollowed) {
+  const uint64_t a = Record("a", "one");
+  Start({.recheck_ms = 60'000});
+  ASSERT_TRUE(Checked(a));
+  for (int i = 0; i < 100; ++i) tracker_->OnAside();
+  EXPECT_EQ(tracker_->Documents("log").checked_to, 0u);
+  EXPECT_THAT(Missing(), ElementsAre(a));
+  const uint64_t b = Record("b", "two");
+  EXPECT_TRUE(WaitUntil([&] { return Missing() == std::set<uint64_t>{a, b}; }));
+  EXPECT_EQ(tracker_->Documents("log").checked_to, 0u);
+}
+
+TEST_F(TrackerTest, ALogThatLacksMuchDoesNotHoldUpAnother) {
+  for (int i = 0; i < 60; ++i) Record(std::to_string(i), "content " + std::to_string(i));
+  const uint64_t lacking = Record("a", "one", "other");
+  Start({.missing_max = 50});
+  ASSERT_TRUE(Checked(lacking, "other"));
+  const uint64_t later = Record("b", "two", "other");
+  ASSERT_TRUE(Checked(later, "other"));
+  EXPECT_THAT(*tracker_->Documents("other").missing, ElementsAre(lacking, later));
 }
 
 TEST_F(TrackerTest, MemoryIsBoundedAndTheRestIsNotClaimed) {

@@ -5,11 +5,13 @@
 #include <google/protobuf/stubs/logging.h>
 #include <gtest/gtest.h>
 
+#include <numeric>
 #include <random>
 
 #include "kembar/v1/admin.pb.h"
 #include "kembar/v1/log.pb.h"
 #include "kembar/v1/replication.pb.h"
+#include "node/blob/holdings.h"
 
 namespace kembar {
 namespace {
@@ -103,6 +105,35 @@ TEST(ConvertLink, SmallMessagesSurvive) {
   EXPECT_EQ(std::get<Refusal>(*got).why, Refusal::Why::kDiverged);
   EXPECT_EQ(std::get<Refusal>(*got).index, 17u);
   EXPECT_EQ(std::get<Refusal>(*got).text, "differs");
+}
+
+TEST(ConvertLink, WhatANodeHoldsSurvives) {
+  const Holding holding{.known_to = 900, .epoch = 7, .missing = {3, 4, 900}};
+  v1::LinkMessage wire, parsed;
+  ToProto("log", holding, &wire);
+  ASSERT_TRUE(parsed.ParseFromString(wire.SerializeAsString()));
+  EXPECT_EQ(parsed.log(), "log");
+  const auto got = HoldingFromProto(parsed);
+  ASSERT_TRUE(got.ok()) << got.status().ToString();
+  EXPECT_EQ(*got, holding);
+  // A node that does not know the message passes over it.
+  EXPECT_EQ(MessageFromProto(&parsed).status().code(), Code::kUnimplemented);
+  const auto refused = [&wire](std::vector<uint64_t> missing) {
+    wire.mutable_blob_holding()->mutable_missing()->Assign(missing.begin(), missing.end());
+    return HoldingFromProto(wire).status().code() == Code::kInvalid;
+  };
+  EXPECT_FALSE(refused({}));
+  EXPECT_TRUE(refused({3, 3}));
+  EXPECT_TRUE(refused({4, 3}));
+  EXPECT_TRUE(refused({901}));
+  std::vector<uint64_t> many(kHoldingMissingMax + 1);
+  std::iota(many.begin(), many.end(), 1);
+  wire.mutable_blob_holding()->set_known_to(many.size());
+  EXPECT_TRUE(refused(many));
+  many.pop_back();
+  EXPECT_FALSE(refused(many));
+  wire.clear_log();
+  EXPECT_TRUE(refused({}));
 }
 
 TEST(ConvertLink, EntriesSurvivePlainAndCompressed) {

@@ -7,41 +7,23 @@
 #include <string>
 #include <vector>
 
-#include "replicator/log/memory_store.h"
+#include "tests/unit/node/memory_log.h"
 
 namespace kembar {
 namespace {
 
-constexpr char kLog[] = "tebo";
-constexpr int64_t kSecond = 1'000'000;
-
-// A log whose record at index i has time i seconds.
-class InventoryTest : public ::testing::Test {
+class InventoryTest : public ::testing::Test, protected MemoryLog {
  protected:
   void Append(RecordKind kind, std::string package, std::string item, std::string title = {},
               std::string value = {}) {
     Record record;
-    record.index = ++last_;
-    record.epoch = 1;
-    record.time_us = time_us_ = time_us_ + kSecond;
     record.kind = kind;
     record.package = std::move(package);
     record.item = std::move(item);
     record.title = std::move(title);
     record.value = std::move(value);
-    record.payload = "payload " + std::to_string(record.index);
-    auto batch = std::make_shared<FrameBatch>();
-    batch->first_index = record.index;
-    batch->prev_root = frontier_.Root();
-    batch->frames.push_back(EncodeRecord(record));
-    batch->bytes = batch->frames.back().size();
-    LogWrite write;
-    write.log = kLog;
-    frontier_.Append(merkle::HashLeaf(batch->frames.back()), &write.nodes);
-    batch->root = frontier_.Root();
-    write.batch = std::move(batch);
-    const Status written = store_.Write(std::span(&write, 1));
-    ASSERT_TRUE(written.ok()) << written.ToString();
+    record.payload = "payload " + std::to_string(last_ + 1);
+    AppendRecord(std::move(record));
   }
   void Put(std::string package, std::string item, std::string title = {}, std::string value = {}) {
     Append(RecordKind::kPut, std::move(package), std::move(item), std::move(title),
@@ -51,8 +33,16 @@ class InventoryTest : public ::testing::Test {
     Append(RecordKind::kDelete, std::move(package), std::move(item));
   }
 
+  // Another site holds records up to `mirrored`, and all documents.
   InventoryScope Scope(uint64_t as_of, uint64_t mirrored = UINT64_MAX) const {
-    return {.log = kLog, .as_of = as_of, .mirrored_index = mirrored};
+    return {.log = kLog, .as_of = as_of, .others = {.sites = {{mirrored, Whole()}}}};
+  }
+  static SharedHolding Lacks(std::vector<uint64_t> missing, uint64_t known_to = UINT64_MAX) {
+    return std::make_shared<const Holding>(Holding{known_to, 1, std::move(missing)});
+  }
+  static SharedHolding Whole() { return Lacks({}); }
+  static DocumentsHere Here(uint64_t checked_to, std::set<uint64_t> missing = {}) {
+    return {checked_to, std::make_shared<const std::set<uint64_t>>(std::move(missing))};
   }
   InventoryScope Now() const { return Scope(last_); }
 
@@ -70,11 +60,6 @@ class InventoryTest : public ::testing::Test {
     for (const PackageInfo& package : List(scope)) names.push_back(package.package);
     return names;
   }
-
-  MemoryStore store_{"uuid"};
-  merkle::Frontier frontier_;
-  uint64_t last_ = 0;
-  int64_t time_us_ = 0;
 };
 
 using Strings = std::vector<std::string>;
@@ -231,33 +216,150 @@ ReplicaStatus Primary() {
   return status;
 }
 
-TEST(MirroredIndex, OfAPrimaryIsWhatAMemberAcknowledged) {
-  ReplicaStatus status = Primary();
-  EXPECT_EQ(MirroredIndex(status), 8u);
-  status.peers[0].connected = false;  // it acknowledged that, and nobody left it out
-  EXPECT_EQ(MirroredIndex(status), 8u);
-  status.peers[0].durable_index = 0;  // after a restart: as persisted
-  status.hard.acked_by["jambi"] = 7;
-  EXPECT_EQ(MirroredIndex(status), 7u);
-  status.peers[0].connected = true;  // it came back with an empty disk
-  EXPECT_EQ(MirroredIndex(status), 0u);
-  status.peers[0].durable_index = 10;
-  status.peers[0].member = false;  // left out
-  EXPECT_EQ(MirroredIndex(status), 0u);
-  status.peers.clear();
-  EXPECT_EQ(MirroredIndex(status), 0u);
+uint64_t RecordsAt(const ReplicaStatus& status) {
+  const OtherSites others = OtherSitesOf(status, {});
+  return others.sites.empty() ? 0 : others.sites.front().records_to;
 }
 
-TEST(MirroredIndex, OfAMirrorIsWhatThePrimaryCommitted) {
+TEST(OtherSites, OfAPrimaryHoldWhatTheyAcknowledged) {
+  ReplicaStatus status = Primary();
+  EXPECT_EQ(RecordsAt(status), 8u);
+  status.peers[0].connected = false;  // it acknowledged that, and nobody left it out
+  EXPECT_EQ(RecordsAt(status), 8u);
+  status.peers[0].durable_index = 0;  // after a restart: as persisted
+  status.hard.acked_by["jambi"] = 7;
+  EXPECT_EQ(RecordsAt(status), 7u);
+  status.peers[0].connected = true;  // it came back with an empty disk
+  EXPECT_EQ(RecordsAt(status), 0u);
+  status.peers[0].durable_index = 10;
+  status.peers[0].member = false;  // left out
+  EXPECT_EQ(OtherSitesOf(status, {}).sites.size(), 0u);
+  status.peers.clear();
+  EXPECT_EQ(OtherSitesOf(status, {}).sites.size(), 0u);
+}
+
+TEST(OtherSites, OfAMirrorAreThePrimary) {
   ReplicaStatus status = Primary();
   status.role = Role::kMirror;
+  status.primary = "tebo";
   status.peers.clear();
-  EXPECT_EQ(MirroredIndex(status), 10u);
+  EXPECT_EQ(RecordsAt(status), 10u);
   status.control.config.solo = true;  // no quorum with a mirror, but the primary is there
   status.primary_contact_ms_ago = 3;
-  EXPECT_EQ(MirroredIndex(status), 10u);
+  EXPECT_EQ(RecordsAt(status), 10u);
   status.state = LogState::kNoPrimary;
-  EXPECT_EQ(MirroredIndex(status), 0u);
+  EXPECT_EQ(RecordsAt(status), 0u);
+  const auto said = std::make_shared<const Holding>(Holding{.known_to = 4});
+  const OtherSites others = OtherSitesOf(status, {{"tebo", said}, {"kerinci", nullptr}});
+  ASSERT_EQ(others.sites.size(), 1u);
+  EXPECT_EQ(others.sites[0].documents, said);
+  EXPECT_EQ(others.needed, 1u);
+}
+
+TEST(OtherSites, AsManyAreNeededAsAWriteIsMeantToReach) {
+  ReplicaStatus status = Primary();
+  Config& config = status.control.config;
+  const auto needed = [&status] { return OtherSitesOf(status, {}).needed; };
+  EXPECT_EQ(needed(), 1u);
+  config.sync_mirrors = 2;
+  EXPECT_EQ(needed(), 1u);  // there is only one
+  config.members.push_back({"kerinci", ""});
+  EXPECT_EQ(needed(), 2u);
+  config.solo = true;  // whatever it makes do with now
+  EXPECT_EQ(needed(), 2u);
+  config.sync_mirrors = 0;
+  EXPECT_EQ(needed(), 1u);
+}
+
+TEST_F(InventoryTest, IsCompleteOnceAsManySitesHoldItAsAreNeeded) {
+  Put("a", "1");
+  Put("b", "document/x");
+  const uint64_t x = last_;
+  InventoryScope scope = Now();
+  scope.documents = Here(last_);
+  const auto states = [&](std::vector<SiteHolds> sites, size_t needed) {
+    scope.others = {std::move(sites), needed};
+    std::string all;
+    for (const PackageInfo& package : List(scope)) {
+      all += package.state == PackageState::kComplete ? 'c' : 'r';
+    }
+    return all;
+  };
+  EXPECT_EQ(states({}, 1), "rr");
+  EXPECT_EQ(states({{last_, Whole()}}, 1), "cc");
+  EXPECT_EQ(states({{last_, Whole()}, {0, Whole()}}, 1), "cc");
+  EXPECT_EQ(states({{last_, Whole()}, {0, Whole()}}, 2), "rr");
+  EXPECT_EQ(states({{last_, Whole()}, {1, Whole()}}, 2), "cr");
+  EXPECT_EQ(states({{last_, Whole()}, {last_, Lacks({x})}}, 2), "cr");
+  EXPECT_EQ(states({{last_, Whole()}, {last_, Whole()}}, 2), "cc");
+  // One holds the records and another the documents: neither holds the package.
+  EXPECT_EQ(states({{last_, Lacks({x})}, {1, Whole()}}, 1), "cr");
+}
+
+TEST_F(InventoryTest, IsAtRiskUntilAnotherSiteIsKnownToHoldEveryDocument) {
+  Put("paket/1", "document/a.pdf");
+  const uint64_t old = last_;
+  Put("paket/1", "document/a.pdf");
+  const uint64_t a = last_;
+  Put("paket/1", "document/b.pdf");
+  Put("paket/1", "public.dokumen/17");
+  const auto state = [&](SharedHolding said) {
+    InventoryScope scope = Now();
+    scope.documents = Here(last_);
+    scope.others.sites = {{last_, std::move(said)}};
+    return FindPackage(store_, scope, "paket/1")->state;
+  };
+  EXPECT_EQ(state(nullptr), PackageState::kAtRisk);  // it has said nothing yet
+  EXPECT_EQ(state(Whole()), PackageState::kComplete);
+  EXPECT_EQ(state(Lacks({a})), PackageState::kAtRisk);
+  EXPECT_EQ(state(Lacks({old})), PackageState::kComplete);  // not living any more
+  EXPECT_EQ(state(Lacks({}, a)), PackageState::kAtRisk);    // b.pdf is not spoken of
+  EXPECT_EQ(state(Lacks({}, a + 1)), PackageState::kComplete);
+}
+
+TEST_F(InventoryTest, ADocumentOfAnotherPackageIsTheOneReferredToToo) {
+  Put("-", "document/lepas.pdf");
+  Put("paket/A", "document/bersama.pdf");
+  const uint64_t shared = last_;
+  Put("paket/B", "reference/bersama.pdf");
+  Put("paket/B", "reference/lepas.pdf");
+  Put("paket/C", "document/hilang.pdf");
+  Delete("paket/C", "document/hilang.pdf");
+  Put("paket/C", "reference/hilang.pdf");
+  InventoryScope scope = Now();
+  const auto find = [&](DocumentsHere here, SharedHolding there) {
+    scope.documents = std::move(here);
+    scope.others.sites = {{last_, std::move(there)}};
+    return *FindPackage(store_, scope, "paket/B");
+  };
+  PackageInfo package = find(Here(last_), Whole());
+  EXPECT_EQ(package.state, PackageState::kComplete);
+  EXPECT_EQ(package.documents, 0u);
+  EXPECT_EQ(package.missing_documents, 0u);
+  package = find(Here(last_, {shared}), Whole());
+  EXPECT_EQ(package.state, PackageState::kIncomplete);
+  EXPECT_EQ(package.missing_documents, 1u);
+  EXPECT_EQ(find(Here(shared - 1), Whole()).state, PackageState::kAtRisk);  // not looked at
+  EXPECT_EQ(find(Here(last_), Lacks({shared})).state, PackageState::kAtRisk);
+  find(Here(last_), Whole());
+  EXPECT_EQ(FindPackage(store_, scope, "paket/C")->state, PackageState::kIncomplete);  // nowhere
+  std::string all;
+  for (const PackageInfo& each : List(scope)) {
+    all += each.package + (each.state == PackageState::kComplete ? " complete " : " incomplete ");
+  }
+  EXPECT_EQ(all, "paket/A complete paket/B complete paket/C incomplete ");
+}
+
+TEST_F(InventoryTest, TheNewestDocumentOfAPathCountsWhereverItIs) {
+  Put("paket/A", "document/x.pdf");
+  Put("paket/B", "document/x.pdf");
+  const uint64_t newest = last_;
+  Put("paket/C", "reference/x.pdf");
+  InventoryScope scope = Now();
+  scope.documents = Here(last_, {newest});
+  EXPECT_EQ(FindPackage(store_, scope, "paket/C")->state, PackageState::kIncomplete);
+  scope.documents = Here(last_, {newest - 1});
+  EXPECT_EQ(FindPackage(store_, scope, "paket/C")->state, PackageState::kComplete);
 }
 
 TEST_F(InventoryTest, ItemsSayWhichDocumentsAreMissing) {
@@ -269,9 +371,10 @@ TEST_F(InventoryTest, ItemsSayWhichDocumentsAreMissing) {
   for (const char* path : {"a.pdf", "b.pdf", "gone.pdf"}) {
     Put("paket/1", std::string("reference/") + path);
   }
-  Put("paket/2", "reference/b.pdf");  // that of another package does not count
+  Put("paket/2", "reference/a.pdf");
+  Put("paket/2", "reference/b.pdf");
   InventoryScope scope = Now();
-  scope.documents = {last_, std::make_shared<const std::set<uint64_t>>(std::set{a})};
+  scope.documents = Here(last_, {a});
   std::vector<std::string> missing;
   const auto add = [&missing](const ItemInfo& item) {
     if (item.missing) missing.push_back(item.latest.package + " " + item.latest.item);
@@ -279,7 +382,7 @@ TEST_F(InventoryTest, ItemsSayWhichDocumentsAreMissing) {
   };
   ASSERT_TRUE(ForEachItem(store_, scope, {}, add).ok());
   EXPECT_EQ(missing, (Strings{"paket/1 document/a.pdf", "paket/1 reference/gone.pdf",
-                              "paket/2 reference/b.pdf"}));
+                              "paket/2 reference/a.pdf"}));
 }
 
 TEST_F(InventoryTest, DocumentsAreCountedApartAndDecideWhetherAPackageIsWhole) {
@@ -293,7 +396,7 @@ TEST_F(InventoryTest, DocumentsAreCountedApartAndDecideWhetherAPackageIsWhole) {
   Delete("paket/1", "document/gone.pdf");
   const auto find = [&](uint64_t checked_to, std::set<uint64_t> missing) {
     InventoryScope scope = Now();
-    scope.documents = {checked_to, std::make_shared<const std::set<uint64_t>>(missing)};
+    scope.documents = Here(checked_to, std::move(missing));
     return *FindPackage(store_, scope, "paket/1");
   };
   PackageInfo package = find(last_, {});

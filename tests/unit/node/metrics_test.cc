@@ -155,13 +155,20 @@ TEST(Metrics, AreWellFormed) {
   for (const auto& [name, count] : helps) EXPECT_EQ(count, 1) << name;
 }
 
+std::vector<Alarm> AlarmsOf(const ReplicaStatus& status, uint64_t quarantines = 0) {
+  NodeSnapshot snapshot = Node();
+  snapshot.logs["tebo"] = status;
+  snapshot.quarantines["tebo"] = quarantines;
+  return LogAlarms(snapshot, "tebo");
+}
+
 TEST(Alarms, PutTheWorstFirst) {
   ReplicaStatus status = PrimaryStatus();
-  EXPECT_TRUE(LogAlarms(status, 0).empty());
+  EXPECT_TRUE(AlarmsOf(status).empty());
   status.state = LogState::kCatchingUp;
   status.control.lossy = true;
   status.peers[0].trouble = "diverged at index 7";
-  const std::vector<Alarm> alarms = LogAlarms(status, 1);
+  const std::vector<Alarm> alarms = AlarmsOf(status, 1);
   ASSERT_EQ(alarms.size(), 4u);
   EXPECT_EQ(alarms[0].kind, AlarmKind::kPeerTrouble);
   EXPECT_EQ(AlarmText(alarms[0]), "trouble with a peer: jambi: diverged at index 7");
@@ -172,13 +179,38 @@ TEST(Alarms, ShowEveryBadState) {
   for (const LogState state : {LogState::kStalled, LogState::kSolo, LogState::kNoPrimary}) {
     ReplicaStatus status = Mirror();
     status.state = state;
-    ASSERT_EQ(LogAlarms(status, 0).size(), 1u);
-    EXPECT_TRUE(LogAlarms(status, 0)[0].critical);
+    ASSERT_EQ(AlarmsOf(status).size(), 1u);
+    EXPECT_TRUE(AlarmsOf(status)[0].critical);
   }
   ReplicaStatus status = Mirror();
   status.hard.must_reach = 95;
-  ASSERT_EQ(LogAlarms(status, 0).size(), 1u);
-  EXPECT_EQ(LogAlarms(status, 0)[0].detail, "index 90 of 95");
+  ASSERT_EQ(AlarmsOf(status).size(), 1u);
+  EXPECT_EQ(AlarmsOf(status)[0].detail, "index 90 of 95");
+}
+
+// Tebo, 2019: the backup recorded nothing for eleven days, and all lights were green.
+TEST(Alarms, ASilentCaptureIsHeard) {
+  constexpr int64_t kDayUs = int64_t{86'400} * 1'000'000;
+  NodeSnapshot snapshot = Node();
+  snapshot.logs["tebo"] = PrimaryStatus();
+  snapshot.wall_us = 20 * kDayUs;
+  snapshot.source_silence_ms = 1'800'000;
+  snapshot.sources["tebo"] = {
+      {.source = "documents/file_prod", .index = 90, .time_us = 20 * kDayUs - 60'000'000},
+      {.source = "postgres/epns", .index = 80, .time_us = 9 * kDayUs}};
+  const std::vector<Alarm> alarms = LogAlarms(snapshot, "tebo");
+  ASSERT_EQ(alarms.size(), 1u);
+  EXPECT_TRUE(alarms[0].critical);
+  EXPECT_EQ(AlarmText(alarms[0]), "a capture is silent: postgres/epns, for 15840 min");
+  const std::string text = RenderMetrics(snapshot);
+  EXPECT_TRUE(
+      Has(text, "kembar_log_source_age_seconds{log=\"tebo\",source=\"documents/file_prod\"} 60"));
+  EXPECT_TRUE(Has(text, "kembar_log_alarms{log=\"tebo\",severity=\"critical\"} 1"));
+  snapshot.sources["tebo"][1].retired = true;
+  EXPECT_TRUE(LogAlarms(snapshot, "tebo").empty());
+  snapshot.sources["tebo"][1].retired = false;
+  snapshot.source_silence_ms = 0;
+  EXPECT_TRUE(LogAlarms(snapshot, "tebo").empty());
 }
 
 TEST(Health, IsAboutTheProcessOnly) {

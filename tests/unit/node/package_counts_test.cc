@@ -3,6 +3,9 @@
 
 #include <gtest/gtest.h>
 
+#include <chrono>
+#include <vector>
+
 #include "tests/unit/node/engine_fixture.h"
 
 namespace kembar {
@@ -72,6 +75,41 @@ TEST_F(PackageCountsTest, FollowRecordsAndDocuments) {
   }
   EXPECT_TRUE(Become(0, 2));
   EXPECT_EQ(counter_->Counts().at("tebo").as_of, document);
+}
+
+// Whichever logs they are of: many logs take no more of the time than one.
+TEST(PackageCounter, RestsAfterEveryCount) {
+  using Clock = std::chrono::steady_clock;
+  constexpr int kFactor = 20;
+  TestNode node("tebo", nullptr);
+  ASSERT_TRUE(node.engine->Start().ok());
+  for (const char* log : {"a", "b", "c"}) {
+    CreateLog create{.state = MakeControl({"tebo"}, Mode::kMaxPerformance)};
+    create.state.config.sync_mirrors = 0;
+    ASSERT_TRUE(node.Order(log, create).status.ok());
+  }
+  std::mutex mutex;
+  std::vector<std::pair<Clock::time_point, Clock::time_point>> counts;  // begin and end
+  PackageCounterOptions options;
+  options.pause_ms = 60'000;
+  options.pause_factor = kFactor;
+  options.documents = [&](const std::string&) {
+    const Clock::time_point begin = Clock::now();
+    while (Clock::now() - begin < std::chrono::milliseconds(2))
+      continue;  // a count that takes time
+    std::lock_guard lock(mutex);
+    counts.emplace_back(begin, Clock::now());
+    return DocumentsHere();
+  };
+  PackageCounter counter(node.engine.get(), options);
+  counter.Start();
+  ASSERT_TRUE(WaitUntil([&counter] { return counter.Counts().size() == 3; }));
+  counter.Stop();
+  ASSERT_EQ(counts.size(), 3u);
+  for (size_t i = 1; i < counts.size(); ++i) {
+    const auto took = counts[i - 1].second - counts[i - 1].first;
+    EXPECT_GE(counts[i].first - counts[i - 1].second, kFactor * took) << i;
+  }
 }
 
 }  // namespace
