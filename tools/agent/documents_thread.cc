@@ -14,6 +14,11 @@ namespace {
 constexpr double kBehindWarnS = 300;
 constexpr double kBehindCriticalS = 3'600;
 
+// Unset does not mean OK: what never was is as old as this process.
+int64_t SinceOrStart(int64_t then_us, const documents::SourceStatus& status) {
+  return then_us != 0 ? then_us : status.started_us;
+}
+
 void AddAuditAlarms(const documents::SourceStatus& status, const documents::SourceOptions& options,
                     int64_t now_us, std::vector<AgentAlarm>* alarms) {
   if (status.audit_differences > 0) {
@@ -21,9 +26,34 @@ void AddAuditAlarms(const documents::SourceStatus& status, const documents::Sour
                                  " differing files"});
   }
   if (!status.audit_trouble.empty()) alarms->push_back({false, status.audit_trouble});
-  if (IsAuditOverdue(status.audit_us, options.audit_every_s, now_us)) {
+  const int64_t since_us = SinceOrStart(status.audit_us, status);
+  if (IsAuditOverdue(since_us, options.audit_every_s, now_us)) {
+    const std::string age = WholeSeconds(AgeSeconds(since_us, now_us));
+    alarms->push_back({false, status.audit_us == 0 ? "no audit since the start, " + age + " ago"
+                                                   : "the last audit is " + age + " old"});
+  }
+}
+
+// The log is behind, or its canary is old, or there never was one.
+void AddFreshnessAlarms(const documents::SourceStatus& status,
+                        const documents::SourceOptions& options, int64_t now_us,
+                        std::vector<AgentAlarm>* alarms) {
+  const double behind = AgeSeconds(SinceOrStart(status.caught_up_us, status), now_us);
+  if (status.held.empty() && behind >= kBehindWarnS) {
+    const std::string age = WholeSeconds(behind);
+    alarms->push_back({behind >= kBehindCriticalS,
+                       status.caught_up_us == 0
+                           ? "the log was never level since the start, " + age + " ago"
+                           : "documents of the last " + age + " may not be in the log yet"});
+  }
+  const double canary = AgeSeconds(SinceOrStart(status.canary_us, status), now_us);
+  const auto stale_s = static_cast<double>(3 * options.canary_every_s) + kBehindWarnS;
+  if (options.canary_every_s > 0 && canary > stale_s) {
+    const std::string age = WholeSeconds(canary);
     alarms->push_back(
-        {false, "the last audit is " + WholeSeconds(AgeSeconds(status.audit_us, now_us)) + " old"});
+        {true, status.canary_us == 0
+                   ? "no canary file came into the log since the start, " + age + " ago"
+                   : "the last canary file is " + age + " old"});
   }
 }
 
@@ -33,28 +63,24 @@ std::vector<AgentAlarm> DocumentsAlarms(const documents::SourceStatus& status,
                                         const documents::SourceOptions& options, int64_t now_us) {
   std::vector<AgentAlarm> alarms;
   if (!status.held.empty()) alarms.push_back({true, status.held});
-  if (status.caught_up_us != 0 && status.held.empty() &&
-      AgeSeconds(status.caught_up_us, now_us) >= kBehindWarnS) {
-    const double age = AgeSeconds(status.caught_up_us, now_us);
-    alarms.push_back({age >= kBehindCriticalS,
-                      "documents of the last " + WholeSeconds(age) + " may not be in the log yet"});
+  if (!status.trouble.empty()) {
+    alarms.push_back({status.caught_up_us == 0 || status.needs_operator, status.trouble});
   }
-  if (!status.trouble.empty()) alarms.push_back({status.caught_up_us == 0, status.trouble});
+  AddFreshnessAlarms(status, options, now_us, &alarms);
   if (status.unreadable > 0) {
     alarms.push_back({true, std::to_string(status.unreadable) + " files or directories of " +
-                                options.dir + " cannot be read"});
+                                options.dir + " cannot be read, or have too long a path"});
+  }
+  if (status.unreadable_records > 0) {
+    alarms.push_back({false, std::to_string(status.unreadable_records) +
+                                 " records of documents could not be read when the log was last "
+                                 "read: kembarctl package list --state incomplete names packages"});
   }
   if (status.unwatched > 0) {
     alarms.push_back({false, std::to_string(status.unwatched) +
                                  " directories are without events, changes are seen every " +
                                  std::to_string(options.reconcile_every_s) +
                                  " s: raise fs.inotify.max_user_watches"});
-  }
-  const auto stale_s = static_cast<double>(3 * options.canary_every_s) + kBehindWarnS;
-  if (options.canary_every_s > 0 && status.canary_us != 0 &&
-      AgeSeconds(status.canary_us, now_us) > stale_s) {
-    alarms.push_back({true, "the last canary file is " +
-                                WholeSeconds(AgeSeconds(status.canary_us, now_us)) + " old"});
   }
   AddAuditAlarms(status, options, now_us, &alarms);
   std::stable_partition(alarms.begin(), alarms.end(),
@@ -73,12 +99,18 @@ std::string RenderDocumentsMetrics(const documents::SourceStatus& s,
   const auto counter = [&](const std::string& name, const char* help, uint64_t value) {
     page.Counter(("kembar_agent_documents_" + name).c_str(), help, value, source);
   };
+  for (const char* state : {"starting", "reconciling", "watching", "waiting", "stopped"}) {
+    page.Gauge("kembar_agent_documents_state", "1 for the state of the source.",
+               s.state == state ? 1 : 0, {{"source", s.source}, {"state", state}});
+  }
   gauge("files", "Files that the log holds as living.", s.files);
   gauge("pending", "Files that were seen changed and are not recorded yet.", s.pending);
   gauge("held_deletions", "Deletions that wait for an operator's word.", s.held_deletions);
   gauge("symlinks", "Symbolic links, which are skipped.", s.symlinks);
   gauge("special_files", "Pipes, sockets and devices, which are skipped.", s.special);
   gauge("unreadable", "Files and directories that could not be read.", s.unreadable);
+  gauge("unreadable_records", "Records of documents in the log that cannot be read.",
+        s.unreadable_records);
   gauge("watches", "Directories that are watched.", s.watches);
   gauge("unwatched", "Directories that could not be watched.", s.unwatched);
   gauge("lag_seconds", "Time since all that had been seen was in the log; +Inf: it never was.",
@@ -124,10 +156,7 @@ Result<std::unique_ptr<DocumentsThread>> DocumentsThread::Start(const AgentConfi
       spdlog::warn("source {}: {}", name, text);
     }
   };
-  thread->thread_ = std::jthread([running](const std::stop_token& stop) {
-    const Status status = running->Run(stop);
-    if (!status.ok()) spdlog::error("documents: {}", status.ToString());
-  });
+  thread->thread_ = std::jthread([running](const std::stop_token& stop) { running->Run(stop); });
   return thread;
 }
 

@@ -356,6 +356,12 @@ std::optional<std::string> Mapping::PackageOfDocument(std::string_view path) con
   return std::nullopt;
 }
 
+bool Mapping::NamesDocuments(const TableShape& table) const {
+  return std::any_of(
+      document_columns_.begin(), document_columns_.end(),
+      [&table](const DocumentColumn& column) { return column.table == Mapped(table); });
+}
+
 std::vector<Reference> Mapping::References(const TableShape& table, const std::string& item,
                                            const Row& row) const {
   std::vector<Reference> references;

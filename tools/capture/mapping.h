@@ -86,6 +86,8 @@ class Mapping {
   bool IsUnitTable(const TableName& root) const {
     return unit_table_ && unit_table_->table == root;
   }
+  // Whether rows of this table refer to documents.
+  bool NamesDocuments(const TableShape& table) const;
   const std::vector<DocumentColumn>& document_columns() const { return document_columns_; }
   // The package of a document by the first pattern that matches its path (bytes, relative); nothing
   // when none does.

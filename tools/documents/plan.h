@@ -8,11 +8,14 @@
 // Thread-safety: pure functions and values; a DeletionGuard belongs to one thread.
 #pragma once
 
+#include <compare>
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <set>
 #include <string>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
 #include "tools/documents/document.h"
@@ -45,15 +48,15 @@ struct GuardOptions {
   uint64_t at_least = 100;  // fewer are always believed
 };
 
-// Sums up deletions against what is new while they wait: a renamed directory loses and wins the
-// same number. What was new at other times is no reason to believe in deletions.
+// Sums up deletions against what came with them: a renamed directory loses and wins the same
+// number. What was new at other times is no reason to believe in deletions.
 class DeletionGuard {
  public:
   explicit DeletionGuard(GuardOptions options) : options_(options) {}
 
-  // A new period begins.
+  // A new period begins, while no deletions wait.
   void Begin() { net_ = 0; }
-  // While deletions wait.
+  // Noticed about when the deletions were that wait.
   void Added(uint64_t files) { net_ -= static_cast<int64_t>(files); }
   // They are recorded; none waits any more.
   void Deleted(uint64_t files);
@@ -80,6 +83,58 @@ class Settling {
   const int64_t settle_ns_;
   FileFacts seen_;
   int64_t since_ns_ = 0;  // steady; 0: never seen
+};
+
+// The files that may have changed: those that are to come to rest, and those that are ready to be
+// recorded. What gets ready later is taken earlier, so that nobody's bid waits behind a backlog of
+// weeks; of what gets ready together, small files first.
+class Candidates {
+ public:
+  explicit Candidates(int64_t settle_ns) : settle_ns_(settle_ns) {}
+
+  // One that is there already stays as it is: neither its rest nor its turn begins anew.
+  void Add(const std::string& path, int64_t now_ns);
+  // Likewise, but it was touched: if it was ready, it has to rest again.
+  void Touch(const std::string& path, int64_t now_ns);
+  // Likewise, and then it is taken last: it changed while it was read, and reading may take long.
+  void PutBack(const std::string& path);
+  void Erase(const std::string& path);
+  void EraseIf(const std::function<bool(const std::string& path)>& drops);
+
+  enum class Verdict : uint8_t { kDrop, kWait, kSmall, kLarge };
+  using JudgeFn = std::function<Verdict(const std::string& path, Settling* settling)>;
+  // Asks about each that is not ready. What gets ready now is taken before what was.
+  void Judge(const JudgeFn& judge);
+  // The next that are ready, at most so many.
+  std::vector<std::string> Next(size_t most) const;
+
+  bool Contains(const std::string& path) const;
+  // When it was added; `path` is there.
+  int64_t NoticedNs(const std::string& path) const;
+  // Whether one that is ready was added in this time.
+  bool HasReady(int64_t from_ns, int64_t to_ns) const;
+  bool has_ready() const { return !ready_.empty(); }
+  size_t size() const { return settling_.size() + ready_.size(); }
+  bool empty() const { return size() == 0; }
+
+ private:
+  struct Turn {
+    uint64_t round = 0;  // counts down: later rounds come first
+    bool large = false;
+    auto operator<=>(const Turn&) const = default;
+  };
+  struct Entry {
+    Settling settling;
+    int64_t noticed_ns = 0;
+    Turn turn;  // when ready
+    bool last = false;
+  };
+
+  const int64_t settle_ns_;
+  std::map<std::string, Entry> settling_;
+  std::map<std::string, Entry> ready_;
+  std::set<std::pair<Turn, std::string>> turns_;  // of the ready ones
+  uint64_t round_ = UINT64_MAX;
 };
 
 }  // namespace kembar::documents

@@ -6,6 +6,7 @@
 #include "tools/capture/names.h"
 #include "tools/capture/path.h"
 #include "tools/client/reader.h"
+#include "tools/documents/clock.h"
 #include "tools/documents/content.h"
 #include "tools/documents/fetch.h"
 #include "tools/documents/references.h"
@@ -16,7 +17,8 @@ namespace {
 constexpr size_t kBatchFiles = 256;
 constexpr uint64_t kBatchBytes = uint64_t{64} << 20;  // of contents; a larger file is alone
 constexpr size_t kBatchPayload = size_t{2} << 20;
-constexpr client::Millis kPatience(5'000);  // of one attempt, so that a stop is noticed
+constexpr int64_t kBatchNs = 5 * kSecondNs;  // after it no more files are begun
+constexpr client::Millis kPatience(5'000);   // of one attempt, so that a stop is noticed
 
 // Waiting may mend it.
 bool IsPassing(Code code) {
@@ -50,9 +52,11 @@ Status Recorder::Load() {
   v1::AsOf as_of;
   if (last.index() > 0) as_of.set_index(last.index());
   KnownFiles known;
+  uint64_t unreadable = 0;
   const Status status =
       client::ReadCommitted(follower_.get(), deadline, [&](client::NodeStubs* node) {
-        const auto listed = ListDocumentsOf(node, follower_->log(), as_of, options_.source, stop_);
+        const auto listed =
+            ListDocumentsOf(node, follower_->log(), as_of, options_.source, stop_, &unreadable);
         RETURN_IF_ERROR(listed.status());
         known.clear();
         for (const PlacedDocument& placed : *listed) {
@@ -65,6 +69,7 @@ Status Recorder::Load() {
   if (!status.ok()) follower_->Failed({});
   RETURN_IF_ERROR(status.Prepend("read what the log holds"));
   known_ = std::move(known);
+  unreadable_ = unreadable;
   position_ = last.position();
   loaded_ = true;
   return Status::Ok();
@@ -98,6 +103,7 @@ Result<bool> Recorder::SyncReferences() {
 }
 
 std::string Recorder::PackageOf(const std::string& path) const {
+  if (IsOwnFile(path)) return "-";  // where nodes look for the canary (node/sources.h)
   if (const auto package = mapping_->PackageOfDocument(path)) return *package;
   const auto at = references_.find(capture::ReferenceItem(capture::EncodePath(path)));
   return at == references_.end() ? "-" : at->second;
@@ -155,8 +161,10 @@ Status Recorder::Record(const Tree& tree, const std::vector<std::string>& paths,
   uint64_t bytes = 0;
   size_t payload = 0;
   Recorded done;
+  const int64_t until = SteadyNs() + kBatchNs;
   for (const std::string& path : paths) {
-    if (batch.changes.size() >= kBatchFiles || bytes >= kBatchBytes || payload >= kBatchPayload) {
+    if (batch.changes.size() >= kBatchFiles || bytes >= kBatchBytes || payload >= kBatchPayload ||
+        SteadyNs() >= until) {
       break;
     }
     Document document;

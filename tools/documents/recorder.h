@@ -40,6 +40,8 @@ class Recorder {
   Status Load();
   bool loaded() const { return loaded_; }
   const KnownFiles& known() const { return known_; }
+  // Records of documents, of whichever source, that could not be read then.
+  uint64_t unreadable() const { return unreadable_; }
   // The package that a path belongs to now.
   std::string PackageOf(const std::string& path) const;
   // Brings the log's references in step with its rows. True: documents may belong elsewhere now.
@@ -87,6 +89,7 @@ class Recorder {
   bool loaded_ = false;
   uint64_t position_ = 0;
   KnownFiles known_;
+  uint64_t unreadable_ = 0;
   std::map<std::string, std::string> references_;  // item -> package
 };
 

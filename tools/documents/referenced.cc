@@ -38,7 +38,8 @@ bool IsNearer(bool before, uint64_t index, const Candidate& than) {
 
 using Wanted = std::map<std::string, std::pair<std::string, Candidate>>;  // by reference item
 
-// Looks through all versions of all documents.
+// Looks through all versions of all documents. One that cannot be read is none: it stays among the
+// versions for ever, whatever is done about it.
 Status FindNearest(client::NodeStubs* node, const std::string& log, const v1::AsOf& as_of,
                    Wanted* wanted) {
   v1::ListItemsRequest request;
@@ -46,14 +47,10 @@ Status FindNearest(client::NodeStubs* node, const std::string& log, const v1::As
   request.set_item_prefix(std::string(capture::kDocumentPrefix));
   request.set_versions_max(UINT32_MAX);
   request.set_with_payload(true);
-  Status odd;
   const auto take = [&](const v1::ItemVersion& version) {
     if (version.kind() != v1::RECORD_KIND_PUT) return true;
     Result<Document> document = DecodeDocument(version.payload());
-    if (!document.ok()) {
-      odd = document.status().Prepend("record " + std::to_string(version.index()));
-      return false;
-    }
+    if (!document.ok()) return true;
     const auto at = wanted->find(ReferenceTo(*document));
     if (at == wanted->end()) return true;
     Candidate& best = at->second.second;
@@ -63,9 +60,8 @@ Status FindNearest(client::NodeStubs* node, const std::string& log, const v1::As
     }
     return true;
   };
-  const Status status = client::ListItems(node, request, client::Deadline::Never(), take);
-  RETURN_IF_ERROR(status.Prepend("list all versions of documents"));
-  return odd;
+  return client::ListItems(node, request, client::Deadline::Never(), take)
+      .Prepend("list all versions of documents");
 }
 
 std::string PathOf(const std::string& reference) {

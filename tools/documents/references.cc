@@ -12,7 +12,6 @@
 namespace kembar::documents {
 namespace {
 
-using capture::DocumentColumn;
 using capture::TableShape;
 
 // Gives the living items whose name begins so, with payload; `each` may fail.
@@ -25,12 +24,6 @@ Status EachLiving(client::NodeStubs* node, const std::string& log, const v1::AsO
   request.set_item_prefix(prefix);
   request.set_with_payload(true);
   return client::ForEachLiving(node, request, client::Deadline::Never(), each);
-}
-
-bool IsNamed(const capture::Mapping& mapping, const TableShape& table) {
-  const capture::TableName& name = table.root.table.empty() ? table.name : table.root;
-  return std::any_of(mapping.document_columns().begin(), mapping.document_columns().end(),
-                     [&name](const DocumentColumn& column) { return column.table == name; });
 }
 
 // Whether a row of a mapped table put it there, now or under an earlier mapping.
@@ -58,7 +51,7 @@ Result<ReferenceItems> WantedReferences(client::NodeStubs* node, const std::stri
   RETURN_IF_ERROR(
       EachLiving(node, log, as_of, "table/", [&](const v1::ItemVersion& version) -> Status {
         ASSIGN_OR_RETURN(TableShape table, capture::DecodeTable(version.payload()));
-        if (IsNamed(mapping, table)) tables.push_back(std::move(table));
+        if (mapping.NamesDocuments(table)) tables.push_back(std::move(table));
         return Status::Ok();
       }));
   for (const TableShape& table : tables) {

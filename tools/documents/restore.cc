@@ -1,11 +1,15 @@
 // restore.cc — see fetch.h: documents as files.
+#include <dirent.h>
 #include <fcntl.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
+#include <cstdio>
 #include <cstring>
 #include <filesystem>
+#include <memory>
 #include <set>
 
 #include "tools/documents/content.h"
@@ -15,6 +19,9 @@ namespace kembar::documents {
 namespace {
 
 constexpr mode_t kDirectoryMode = 0755;
+// A log is not to make a program that runs as root: set-uid, set-gid and sticky bits are left out.
+constexpr mode_t kFileModes = 0777;
+constexpr char kUnfinished[] = ".kembar-restore-";
 
 Status Errno(const std::string& what) {
   const int error = errno;
@@ -65,13 +72,52 @@ Status SetFacts(int fd, const Document& document) {
   timespec times[2] = {
       {.tv_sec = 0, .tv_nsec = UTIME_OMIT},
       {.tv_sec = static_cast<time_t>(seconds), .tv_nsec = static_cast<long>(rest)}};
-  if (fchmod(fd, document.mode & 07777U) != 0) return Errno("set the mode");
+  if (fchmod(fd, document.mode & kFileModes) != 0) return Errno("set the mode");
   if (futimens(fd, times) != 0) return Errno("set the time");
   return Status::Ok();
 }
 
+// What a run that was killed has left. Who still writes a file holds its lock.
+void RemoveUnfinished(int directory) {
+  Fd fd(openat(directory, ".", kDirectoryFlags));
+  const std::unique_ptr<DIR, int (*)(DIR*)> entries(fdopendir(fd.get()), &closedir);
+  if (entries == nullptr) return;
+  fd.Release();
+  while (const dirent* entry = readdir(entries.get())) {
+    if (!std::string_view(entry->d_name).starts_with(kUnfinished)) continue;
+    const Fd file(openat(directory, entry->d_name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC));
+    const bool in_use =
+        file.ok() && flock(file.get(), LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK;
+    if (!in_use) unlinkat(directory, entry->d_name, 0);
+  }
+}
+
+// `from` may be left behind. kExists: something stands at `to`.
+Status GiveName(int directory, const char* from, const char* to, bool overwrite) {
+  int failed = 0;
+  if (overwrite) {
+    failed = renameat(directory, from, directory, to);
+  } else {
+    failed = renameat2(directory, from, directory, to, RENAME_NOREPLACE);
+    // Not every file system knows that; a second name for the file does not replace either.
+    if (failed != 0 && (errno == EINVAL || errno == ENOSYS)) {
+      failed = linkat(directory, from, directory, to, 0);
+    }
+  }
+  if (failed == 0) return Status::Ok();
+  if (errno == EISDIR) return Status(Code::kExists, "a directory stands there");
+  if (errno == EEXIST) return Status(Code::kExists, "something else stands there by now");
+  return Errno("give the file its name");
+}
+
+// The directory in which a document stands; "" is the root.
+std::string DirectoryOf(const std::string& path) {
+  const size_t slash = path.rfind('/');
+  return slash == std::string::npos ? "" : path.substr(0, slash);
+}
+
 // What stands at a document's place.
-enum class Place { kFree, kEqual, kOther };
+enum class Place { kFree, kEqual, kFacts, kOther };
 
 class Restorer {
  public:
@@ -84,8 +130,13 @@ class Restorer {
     const auto trouble = [&placed](std::string why) {
       return Trouble{placed.package, placed.document.path, std::move(why)};
     };
+    const std::string directory = DirectoryOf(document.path);
+    directories_.insert(directory);
     switch (Look(document)) {
       case Place::kEqual: ++report->skipped; return Status::Ok();
+      case Place::kFacts:
+        report->refused.push_back(trouble("its mode or time differs"));
+        return Status::Ok();
       case Place::kOther:
         report->refused.push_back(trouble("something else stands there"));
         return Status::Ok();
@@ -94,6 +145,7 @@ class Restorer {
     std::string name;
     Result<Fd> parent = MakeParent(root_.get(), document.path, &name);
     Status status = parent.status();
+    if (status.ok() && cleaned_.insert(directory).second) RemoveUnfinished(parent->get());
     if (status.ok()) status = Write(parent->get(), name, document);
     if (status.code() == Code::kNotFound) {
       report->missing.push_back(trouble(status.message()));
@@ -104,22 +156,35 @@ class Restorer {
     } else {
       ++report->files;
       report->bytes += document.size;
-      const size_t slash = document.path.rfind('/');
-      written_.insert(slash == std::string::npos ? "" : document.path.substr(0, slash));
     }
     return Status::Ok();
   }
 
-  // The names of the files, too, survive a power cut from here on.
-  Status SyncDirectories() {
-    for (const std::string& path : written_) {
-      ASSIGN_OR_RETURN(const Fd fd, tree_->OpenDirectory(path));
-      if (fsync(fd.get()) != 0) return Errno("sync a directory");
+  // Survives a power cut from here on: not only what this run wrote, but also names and directories
+  // of one that was stopped, and equal files that somebody else copied. Nobody knows which of these
+  // are on disk, so it is asked of the whole file system; Linux tells here what failed to get
+  // there.
+  Status Sync() {
+    RETURN_IF_ERROR(SyncSystemOf(root_.get()));
+    for (const std::string& path : directories_) {
+      const Result<Fd> fd = tree_->OpenDirectory(path);
+      // Of a refused document it may be no directory.
+      if (fd.status().code() == Code::kNotFound) continue;
+      RETURN_IF_ERROR(fd.status());
+      RETURN_IF_ERROR(SyncSystemOf(fd->get()));
     }
     return Status::Ok();
   }
 
  private:
+  // Others may be mounted below the root.
+  Status SyncSystemOf(int directory) {
+    struct stat facts;
+    if (fstat(directory, &facts) != 0) return Errno("look at a directory");
+    if (!synced_.insert(facts.st_dev).second) return Status::Ok();
+    return syncfs(directory) == 0 ? Status::Ok() : Errno("sync the file system");
+  }
+
   Place Look(const Document& document) const {
     const Result<FileFacts> facts = tree_->Stat(document.path);
     if (!facts.ok()) return facts.status().code() == Code::kNotFound ? Place::kFree : Place::kOther;
@@ -129,7 +194,9 @@ class Restorer {
       const auto nothing = [](const Digest&, const std::string&) { return Status::Ok(); };
       if (fd.ok() && ReadContent(fd->get(), nothing, &there).ok() &&
           there.sha256 == document.sha256) {
-        const bool same = there.mode == document.mode && there.mtime_ns == document.mtime_ns;
+        const bool same = (there.mode & kFileModes) == (document.mode & kFileModes) &&
+                          there.mtime_ns == document.mtime_ns;
+        if (!same && !overwrite_) return Place::kFacts;
         // The content is there; its mode and time are put right without moving it.
         if (same || SetFacts(fd->get(), document).ok()) return Place::kEqual;
       }
@@ -138,18 +205,27 @@ class Restorer {
   }
 
   Status Write(int parent, const std::string& name, const Document& document) {
-    const std::string temporary =
-        ".kembar-restore-" + std::to_string(getpid()) + "-" + std::to_string(++count_);
-    Fd fd(openat(parent, temporary.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC,
-                 0600));
-    if (!fd.ok()) return Errno("make a file");
+    std::string unfinished;
+    ASSIGN_OR_RETURN(const Fd fd, MakeUnfinished(parent, &unfinished));
     Status status = Fill(fd.get(), document);
-    if (status.ok() && renameat(parent, temporary.c_str(), parent, name.c_str()) != 0) {
-      status = errno == EISDIR ? Status(Code::kExists, "a directory stands there")
-                               : Errno("give the file its name");
-    }
-    if (!status.ok()) unlinkat(parent, temporary.c_str(), 0);
+    if (status.ok()) status = GiveName(parent, unfinished.c_str(), name.c_str(), overwrite_);
+    unlinkat(parent, unfinished.c_str(), 0);  // mostly gone already
     return status;
+  }
+
+  // Locked as long as it is open (see RemoveUnfinished).
+  Result<Fd> MakeUnfinished(int parent, std::string* name) {
+    while (true) {
+      *name = kUnfinished + std::to_string(getpid()) + "-" + std::to_string(++count_);
+      Fd fd(openat(parent, name->c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC,
+                   0600));
+      if (fd.ok()) {
+        flock(fd.get(), LOCK_EX | LOCK_NB);
+        return fd;
+      }
+      // A run in another container may have the same process number.
+      if (errno != EEXIST) return Errno("make a file");
+    }
   }
 
   Status Fill(int fd, const Document& document) {
@@ -173,8 +249,16 @@ class Restorer {
   const Fd root_;
   const bool overwrite_;
   uint64_t count_ = 0;
-  std::set<std::string> written_;  // directories
+  std::set<std::string> directories_;  // in which documents stand
+  std::set<std::string> cleaned_;      // of unfinished files
+  std::set<dev_t> synced_;
 };
+
+// An import's attachments never stood in a directory. Of whom it is not said who recorded it, the
+// agent takes for its own.
+bool IsFromDirectory(const Document& document) {
+  return document.source.empty() || document.source.starts_with(kDocumentsSources);
+}
 
 uint64_t BytesOf(const std::vector<PlacedDocument>& documents) {
   uint64_t bytes = 0;
@@ -201,7 +285,7 @@ Result<RestoreReport> RestoreDocuments(Fetcher* fetcher,
     done += placed.document.size;
     progress(done, total);
   }
-  RETURN_IF_ERROR(restorer.SyncDirectories());
+  RETURN_IF_ERROR(restorer.Sync());
   return report;
 }
 
@@ -226,10 +310,15 @@ Result<std::vector<FileFinding>> CompareDocuments(const std::vector<PlacedDocume
     FileFinding finding{placed.package, document.path, FileState::kMissing, {}};
     if (const auto at = scan.files.find(document.path); at != scan.files.end()) {
       const auto nothing = [](const Digest&, const std::string&) { return Status::Ok(); };
-      const Result<std::string> what = Differences(tree, at->second, document, nothing);
+      // What a restore leaves out is no difference.
+      FileFacts facts = at->second;
+      facts.mode = (facts.mode & kFileModes) | (document.mode & ~kFileModes);
+      const Result<std::string> what = Differences(tree, facts, document, nothing);
       finding.what = what.ok() ? *what : "content";
       finding.state = finding.what.empty() ? FileState::kIdentical : FileState::kDiffers;
       scan.files.erase(at);
+    } else if (!IsFromDirectory(document)) {
+      continue;
     }
     findings.push_back(std::move(finding));
   }

@@ -2,9 +2,10 @@
 // looking at all of it from time to time (docs/documents.md).
 //
 // Events say where to look, a full reconciliation at the start and by period finds what they
-// missed. A file is recorded when it has been left alone for `settle`. Deletions are recorded only
-// while the directory is surely the same (plan.h); otherwise they are held and told, until an
-// operator puts a file `.kembar-confirm-deletions` into the directory.
+// missed. A file is recorded when it has been left alone for `settle`, a batch at a time, so that
+// nothing waits for a backlog. Deletions are recorded only while the directory is surely the same
+// (plan.h); otherwise they are held and told, until an operator puts a file
+// `.kembar-confirm-deletions` into the directory. It counts once.
 //
 // From time to time an audit reads every byte beside all of this (audit.h), on a thread of its own;
 // what it finds is recorded in the log, and recorded anew.
@@ -21,6 +22,7 @@
 #include <set>
 #include <stop_token>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "replicator/base/status.h"
@@ -56,6 +58,7 @@ struct SourceStatus {
   std::string source;
   std::string state = "starting";  // "starting", "reconciling", "watching", "waiting", "stopped"
   std::string trouble;             // why it does not go on; empty: it does
+  bool needs_operator = false;     // the trouble does not go away by itself
   std::string held;                // why deletions are held; empty: they are not
   uint64_t held_deletions = 0;
   uint64_t files = 0;     // in the log
@@ -67,12 +70,14 @@ struct SourceStatus {
   uint64_t chunks_known = 0;  // that the primary had already
   uint64_t symlinks = 0;      // skipped, at the last reconciliation
   uint64_t special = 0;
-  uint64_t unreadable = 0;  // files and directories that could not be read
+  uint64_t unreadable = 0;          // files and directories that could not be read
+  uint64_t unreadable_records = 0;  // in the log, when it was last read: anybody's
   uint64_t watches = 0;
   uint64_t unwatched = 0;  // directories without events
   uint64_t reconciliations = 0;
   uint64_t events_lost = 0;
   // Microseconds since 1970 UTC; 0: never.
+  int64_t started_us = 0;  // set always
   int64_t reconciled_us = 0;
   int64_t caught_up_us = 0;  // everything that was seen then is in the log
   int64_t canary_us = 0;     // when the last canary in the log was written
@@ -92,8 +97,8 @@ class DocumentsSource {
                                                        std::vector<std::string> nodes,
                                                        std::string log, capture::Mapping mapping);
 
-  // Until `stop`. Returns early only when the system gives no means to watch anything.
-  Status Run(std::stop_token stop);
+  // Until `stop`: whatever goes wrong is told, and tried again.
+  void Run(std::stop_token stop);
   SourceStatus status() const;
   // An audit begins as soon as the log can be reached and none is running.
   void AskAudit();
@@ -101,27 +106,47 @@ class DocumentsSource {
   // Told on Run's thread when something goes wrong (`good` is false) or goes on again. Set before
   // Run.
   std::function<void(bool good, const std::string& text)> on_note;
+  // Gives the watcher; set before Run.
+  std::function<Result<std::unique_ptr<Watcher>>()> make_watcher = &Watcher::Make;
 
  private:
+  using Root = std::pair<uint64_t, uint64_t>;  // device and inode
+
   DocumentsSource(SourceOptions options, std::vector<std::string> nodes, std::string log,
                   capture::Mapping mapping, std::vector<capture::PathPattern> exclude);
 
   bool Skips(const std::string& path) const;
   Status Turn();
-  // The tree, if it is the one that it was; kPrecondition: another stands in its place.
+  Status BeginTurn();
+  void WaitForNext(int64_t ms);
+  // The tree that stands there. other_root_ says whether it is another than the one that it was.
   Result<Tree> OpenTree();
+  bool HasKnownCanary(const Tree& tree) const;
+  Status RefuseStaleTree();
+  // An operator's word, not spent yet.
+  bool IsConfirmed(const Tree& tree) const;
+  void SpendConfirmation(const Tree& tree);
+  Status DropIdleConfirmation();
   Status Reconcile();
+  void NoteMounts(std::set<std::string> mounts);
   Status SyncReferences();
   Tree::Visitor WatchingVisitor();
   void TakeHints(Hints hints);
-  void Consider(const std::string& path, const FileFacts& facts);
+  bool Differs(const std::string& path, const FileFacts& facts) const;
   void NoteVanished(const std::vector<std::string>& paths);
   Status ScanDirectory(const std::string& path);
-  std::vector<std::string> FindReady(const Tree& tree);
+  Candidates::Verdict Judge(const Tree& tree, const std::string& path, Settling* settling);
   Status RecordReady();
-  Status RecordBatch(const Tree& tree, std::vector<std::string>* ready);
+  Status RecordBatch(const Tree& tree, const std::vector<std::string>& paths);
+  void NoteRecorded(const std::vector<std::string>& paths);
+  std::set<std::string> OtherHalves(const std::vector<std::string>& paths) const;
+  std::pair<int64_t, int64_t> WhenVanished() const;
   Status DeleteVanished();
-  std::string WhyHold(const Tree& tree, size_t deletions) const;
+  std::vector<std::string> SurelyVanished(const Tree& tree);
+  Status DeleteOrHold(const Tree& tree, const std::vector<std::string>& paths);
+  std::string WhyOtherTree(const Tree& tree) const;
+  std::string WhyTooMany(size_t deletions) const;
+  void PublishHeld(const std::string& why, uint64_t held);
   Status WriteCanary();
   // source_audit.cc
   Status AuditTurn();
@@ -146,12 +171,20 @@ class DocumentsSource {
   std::unique_ptr<Watcher> watcher_;  // set under mutex_, for AskAudit
   std::unique_ptr<Recorder> recorder_;
   DeletionGuard guard_;
-  std::map<std::string, Settling> candidates_;
+  Candidates candidates_;
   std::map<std::string, int64_t> vanished_;  // path -> when it was noticed, steady ns
   std::set<std::string> unreadable_;
   Hints hints_;
-  std::optional<std::pair<uint64_t, uint64_t>> root_;  // device and inode
-  int64_t reconcile_at_ns_ = 0;                        // steady
+  std::optional<Root> root_;         // the one whose deletions are believed
+  std::optional<Root> reconciled_;   // the one that was looked at last
+  bool other_root_ = false;          // not root_ stands there
+  bool unproven_ = true;             // just loaded, or another tree: it may be an old copy
+  bool stale_ = false;               // it is one
+  std::set<std::string> mounts_;     // directories with a file system of their own
+  std::set<std::string> unmounted_;  // that had one
+  std::string too_many_;             // why deletions wait for an operator; empty: they do not
+  std::optional<FileFacts> spent_;   // the confirmation that has been used
+  int64_t reconcile_at_ns_ = 0;      // steady
   int64_t references_at_ns_ = 0;
   int64_t canary_at_ns_ = 0;
   int64_t audit_at_ns_ = 0;

@@ -44,7 +44,7 @@ Status DocumentsSource::AuditTurn() {
     RETURN_IF_ERROR(recorder_->RecordAudit(audit_unwritten_));
     audit_unwritten_.clear();
   }
-  if (audit_) return Status::Ok();
+  if (audit_ || other_root_) return Status::Ok();
   const bool due = options_.audit_every_s > 0 && SteadyNs() >= audit_at_ns_;
   const bool repaired = anew_.empty() && vanished_.empty();
   if (due || (audit_follow_up_due_ && repaired) || TakeAuditAsked()) return BeginAudit();
@@ -111,7 +111,7 @@ void DocumentsSource::TakeAudit() {
 void DocumentsSource::LeaveOutWaiting(AuditReport* report) const {
   const bool held = !noted_held_.empty();
   report->unsettled += std::erase_if(report->troubles, [&](const AuditTrouble& trouble) {
-    return touched_.contains(trouble.path) || candidates_.contains(trouble.path) ||
+    return touched_.contains(trouble.path) || candidates_.Contains(trouble.path) ||
            (!held && vanished_.contains(trouble.path));
   });
   for (AuditTrouble& trouble : report->troubles) {
@@ -134,7 +134,7 @@ bool DocumentsSource::Repair(const AuditReport& report) {
       vanished_.try_emplace(trouble.path, SteadyNs());
     } else {
       anew_.insert(trouble.path);
-      candidates_.try_emplace(trouble.path, options_.settle_ms * kMsNs);
+      candidates_.Add(trouble.path, SteadyNs());
     }
     // Then what we hold to be in the log is wrong: it is read again.
     if (known == (trouble.kind == Kind::kMissing)) recorder_->Forget();

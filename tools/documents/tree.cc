@@ -10,10 +10,14 @@
 #include <cstring>
 #include <memory>
 
+#include "replicator/base/digest.h"
+#include "tools/capture/path.h"
+
 namespace kembar::documents {
 namespace {
 
 constexpr size_t kDepthMax = 200;  // each level keeps a descriptor open
+constexpr size_t kShortBytes = 1'000;
 
 Status Failed(const std::string& what) {
   const int error = errno;
@@ -37,6 +41,7 @@ using Directory = std::unique_ptr<DIR, int (*)(DIR*)>;
 struct Level {
   std::string path;  // of the directory, with '/' at the end; "" is the root
   Directory dir;
+  dev_t device;
 };
 
 class Walk {
@@ -44,7 +49,9 @@ class Walk {
   Walk(const Tree::Visitor& visitor, TreeScan* scan) : visitor_(visitor), scan_(scan) {}
 
   void Run(const std::string& path, Fd root) {
-    Enter(path, std::move(root));
+    struct stat facts;
+    if (fstat(root.get(), &facts) != 0) return Unreadable(path);
+    Enter(path, std::move(root), facts.st_dev);
     while (!levels_.empty()) {
       const dirent* entry = nullptr;
       errno = 0;
@@ -65,18 +72,19 @@ class Walk {
     scan_->unreadable.push_back(std::move(path));
   }
 
-  void Enter(const std::string& path, Fd fd) {
+  void Enter(const std::string& path, Fd fd, dev_t device) {
     if (levels_.size() >= kDepthMax) return Unreadable(path);
     if (visitor_.entered) visitor_.entered(path, fd.get());
     DIR* dir = fdopendir(fd.get());
     if (dir == nullptr) return Unreadable(path);
     fd.Release();
-    levels_.push_back({path.empty() ? "" : path + "/", Directory(dir, &closedir)});
+    levels_.push_back({path.empty() ? "" : path + "/", Directory(dir, &closedir), device});
   }
 
   void Visit(const std::string& name) {
     const std::string path = levels_.back().path + name;
     if (visitor_.skip && visitor_.skip(path)) return;
+    if (!capture::IsPlainPath(path)) return Unreadable(ShortPath(path));
     const int at = dirfd(levels_.back().dir.get());
     struct stat facts;
     if (fstatat(at, name.c_str(), &facts, AT_SYMLINK_NOFOLLOW) != 0) {
@@ -88,9 +96,10 @@ class Walk {
     } else if (S_ISLNK(facts.st_mode)) {
       ++scan_->symlinks;
     } else if (S_ISDIR(facts.st_mode)) {
+      if (facts.st_dev != levels_.back().device) scan_->mounts.insert(path);
       Fd fd(openat(at, name.c_str(), kDirectoryFlags));
       if (fd.ok()) {
-        Enter(path, std::move(fd));
+        Enter(path, std::move(fd), facts.st_dev);
       } else if (errno != ENOENT && errno != ENOTDIR && errno != ELOOP) {
         Unreadable(path);
       }
@@ -127,6 +136,10 @@ Fd::~Fd() {
   if (fd_ >= 0) close(fd_);
 }
 
+std::string ShortPath(const std::string& path) {
+  return path.substr(0, kShortBytes) + "~" + ToHex(Sha256({path}));
+}
+
 FileFacts FactsOf(const struct stat& stat) {
   return {.device = stat.st_dev,
           .inode = stat.st_ino,
@@ -159,6 +172,10 @@ Result<Fd> Tree::OpenDirectory(const std::string& path) const {
 }
 
 void Tree::Scan(const std::string& path, const Visitor& visitor, TreeScan* scan) const {
+  if (!path.empty() && !capture::IsPlainPath(path)) {
+    scan->unreadable.push_back(ShortPath(path));
+    return;
+  }
   Result<Fd> fd = OpenDirectory(path);
   if (fd.ok()) return Walk(visitor, scan).Run(path, *std::move(fd));
   if (fd.status().code() != Code::kNotFound) scan->unreadable.push_back(path);

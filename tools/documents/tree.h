@@ -3,7 +3,8 @@
 //
 // Regular files count, each name of a hard-linked file as a file of its own. Symbolic links and
 // special files are skipped and counted. What could not be read is named, so that nobody takes its
-// files for deleted; what vanished while we were looking is no error.
+// files for deleted, and so is what stands at a path too long for a record; what vanished while we
+// were looking is no error.
 //
 // Thread-safety: a Tree is constant after Open; its functions may be called from many threads.
 #pragma once
@@ -12,6 +13,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <unordered_map>
@@ -39,8 +41,13 @@ struct TreeScan {
   std::unordered_map<std::string, FileFacts> files;  // by path relative to the root
   uint64_t symlinks = 0;
   uint64_t special = 0;
-  std::vector<std::string> unreadable;  // directories, relative; "" is the root
+  std::vector<std::string> unreadable;  // files and directories, relative; "" is the root
+  std::set<std::string> mounts;         // directories that are of another device than their parent
 };
+
+// A name for what stands at a path that is too long for a record (capture::IsPlainPath): cut, so
+// that it can be told like any other.
+std::string ShortPath(const std::string& path);
 
 class Tree {
  public:

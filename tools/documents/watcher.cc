@@ -22,7 +22,10 @@ constexpr size_t kBufferBytes = size_t{64} << 10;
 
 Result<Fd> NewInotify() {
   Fd fd(inotify_init1(IN_CLOEXEC | IN_NONBLOCK));
-  if (!fd.ok()) return Status(Code::kIo, std::string("inotify: ") + std::strerror(errno));
+  if (!fd.ok()) {
+    return Status(Code::kIo, std::string("inotify: ") + std::strerror(errno),
+                  errno == EMFILE ? "raise fs.inotify.max_user_instances" : "");
+  }
   return fd;
 }
 

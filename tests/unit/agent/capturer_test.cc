@@ -33,6 +33,11 @@ parent = "public.paket"
 table = "public.dokumen"
 column = "pst_id"
 parent = "public.peserta"
+
+[[document_column]]
+table = "public.peserta"
+column = "ket"
+base = "/srv/"
 )";
 
 constexpr uint32_t kPaket = 100;
@@ -115,7 +120,8 @@ class CapturerTest : public ::testing::Test {
 
   // As the next session would: with what the log holds.
   void Restart(Marker marker) {
-    CapturerOptions options{.source = "postgres/db", .records_max = records_max_};
+    CapturerOptions options{
+        .source = "postgres/db", .records_max = records_max_, .references = references_};
     options.captures = [](const TableName& table) { return table.schema != "secret"; };
     capturer_ = std::make_unique<Capturer>(options, &mapping_, &state_, &host_);
     capturer_->StartAfter(marker);
@@ -159,6 +165,7 @@ class CapturerTest : public ::testing::Test {
   CapturedState state_;
   FakeHost host_;
   size_t records_max_ = 4'096;
+  bool references_ = false;
   std::unique_ptr<Capturer> capturer_;
 };
 
@@ -405,6 +412,26 @@ TEST_F(CapturerTest, WhatIsTouchedWhileASnapshotIsMadeIsNoted) {
   EXPECT_FALSE(touches.HasEqual({"public", "log"}, row, 3'001));
   EXPECT_TRUE(touches.IsPending({"public", "peserta"}, 3'000));
   EXPECT_FALSE(touches.IsPending({"public", "log"}, 0));
+}
+
+TEST_F(CapturerTest, WhatARowRefersToIsSaidInItsBatch) {
+  references_ = true;
+  Restart({});
+  Transaction(1'000, {pg::Insert(kPaket, {"1", "a", "1"}), pg::Insert(kPaket, {"2", "b", "1"}),
+                      pg::Insert(kPeserta, {"7", "1", "/srv/1/a.rhs"}),
+                      pg::Insert(kPeserta, {"8", "1", "../passwd"})});
+  EXPECT_THAT(Lines(host_.batches[0]),
+              ElementsAre("put paket/1 row/public.paket/1", "put paket/2 row/public.paket/2",
+                          "put paket/1 row/public.peserta/7", "put paket/1 reference/1/a.rhs",
+                          "put paket/1 row/public.peserta/8"));
+  EXPECT_EQ(host_.batches[0].rows, 4u);
+  // As the documents source would write it, which then finds nothing to do.
+  EXPECT_EQ(Payload("paket/1 reference/1/a.rhs"), R"({"table":"public.peserta","key":"7"})");
+  // Into another package: what no row there refers to any more is left to the documents source.
+  Transaction(2'000, {pg::Update(kPeserta, 0, {}, {"7", "2", pg::kUnchanged})});
+  EXPECT_THAT(Lines(host_.batches[1]),
+              ElementsAre("delete paket/1 row/public.peserta/7", "put paket/2 row/public.peserta/7",
+                          "put paket/2 reference/1/a.rhs"));
 }
 
 TEST_F(CapturerTest, TheCanaryBringsACut) {

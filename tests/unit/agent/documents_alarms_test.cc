@@ -19,7 +19,13 @@ TEST(DocumentsAlarmsTest, DifferencesAreCriticalAndLateAuditsAWarning) {
   options.canary_every_s = 0;
   documents::SourceStatus status;
   status.source = "documents/uji";
+  status.started_us = kAuditNow - 60'000'000;
   EXPECT_THAT(DocumentsAlarms(status, options, kAuditNow), IsEmpty()) << "none yet: it may be new";
+  status.started_us = kAuditNow - 3 * kDay;
+  status.caught_up_us = kAuditNow;
+  const std::vector<AgentAlarm> never = DocumentsAlarms(status, options, kAuditNow);
+  ASSERT_THAT(never, SizeIs(1));
+  EXPECT_THAT(never[0].text, HasSubstr("no audit since the start"));
   status.audit_us = kAuditNow - kDay;
   EXPECT_THAT(DocumentsAlarms(status, options, kAuditNow), IsEmpty());
   status.audit_us = kAuditNow - 3 * kDay;
@@ -32,6 +38,54 @@ TEST(DocumentsAlarmsTest, DifferencesAreCriticalAndLateAuditsAWarning) {
   EXPECT_THAT(alarms[1].text, HasSubstr("259200 s old"));
   options.audit_every_s = 0;
   EXPECT_THAT(DocumentsAlarms(status, options, kAuditNow), SizeIs(1));
+}
+
+TEST(DocumentsAlarmsTest, WhatNeverWasIsAsOldAsTheProcess) {
+  documents::SourceOptions options;
+  documents::SourceStatus status;
+  status.started_us = kAuditNow - 300'000'000;
+  std::vector<AgentAlarm> alarms = DocumentsAlarms(status, options, kAuditNow);
+  ASSERT_THAT(alarms, SizeIs(1));
+  EXPECT_FALSE(alarms[0].critical);
+  EXPECT_THAT(alarms[0].text, HasSubstr("never level since the start, 300 s ago"));
+  status.started_us = kAuditNow - int64_t{3'600} * 1'000'000;
+  alarms = DocumentsAlarms(status, options, kAuditNow);
+  ASSERT_THAT(alarms, SizeIs(2));
+  EXPECT_TRUE(alarms[0].critical);
+  EXPECT_TRUE(alarms[1].critical);
+  EXPECT_THAT(alarms[1].text, HasSubstr("no canary file came into the log since the start"));
+}
+
+TEST(DocumentsAlarmsTest, WhatNeedsAnOperatorIsCriticalAlways) {
+  documents::SourceOptions options;
+  options.canary_every_s = 0;
+  documents::SourceStatus status;
+  status.started_us = status.caught_up_us = kAuditNow;
+  status.trouble = "no node answers";
+  EXPECT_FALSE(DocumentsAlarms(status, options, kAuditNow).at(0).critical);
+  status.needs_operator = true;
+  EXPECT_TRUE(DocumentsAlarms(status, options, kAuditNow).at(0).critical);
+}
+
+TEST(DocumentsAlarmsTest, RecordsThatCannotBeReadAreTold) {
+  documents::SourceOptions options;
+  options.canary_every_s = 0;
+  documents::SourceStatus status;
+  status.started_us = status.caught_up_us = kAuditNow;
+  status.unreadable_records = 1;
+  const std::vector<AgentAlarm> alarms = DocumentsAlarms(status, options, kAuditNow);
+  ASSERT_THAT(alarms, SizeIs(1));
+  EXPECT_FALSE(alarms[0].critical);
+  EXPECT_THAT(alarms[0].text, HasSubstr("1 records of documents could not be read"));
+}
+
+TEST(DocumentsAlarmsTest, TheStateIsAMetric) {
+  documents::SourceStatus status;
+  status.source = "documents/uji";
+  status.state = "waiting";
+  const std::string page = RenderDocumentsMetrics(status, {}, kAuditNow);
+  EXPECT_THAT(page, HasSubstr("state{source=\"documents/uji\",state=\"waiting\"} 1\n"));
+  EXPECT_THAT(page, HasSubstr("state{source=\"documents/uji\",state=\"watching\"} 0\n"));
 }
 
 TEST(DocumentsAlarmsTest, AuditsAreMetrics) {

@@ -171,6 +171,13 @@ TEST_F(AuditTest, WhatIsLeftOutOrUnreadable) {
   EXPECT_EQ(report.Count(Kind::kDiffering), 2U);
 }
 
+TEST_F(AuditTest, APathTooLongForARecordIsToldByAShorterName) {
+  MakeTooLongPaths(root_);
+  const AuditReport report = Audit();
+  EXPECT_EQ(report.Count(Kind::kDiffering), 2U);
+  EXPECT_THAT(EncodeAudit(report, 100), HasSubstr(kCannotBeRead));
+}
+
 TEST_F(AuditTest, StopsWhileItWaitsForItsLimit) {
   audit_.bytes_per_s = 1;
   WriteAndRecord("a", std::string(1000, 'a'));

@@ -1,5 +1,6 @@
 // fake_node.h — a node in memory that is primary of log "tebo" and answers what the documents
-// source and fetching ask: real gRPC, no replication. Can be told to lose or damage chunks.
+// source and fetching ask: real gRPC, no replication. Can be told to lose or damage chunks, and to
+// be slow.
 //
 // Thread-safety: everything may be called from any thread.
 #pragma once
@@ -7,6 +8,9 @@
 #include <grpcpp/grpcpp.h>
 
 #include <algorithm>
+#include <chrono>
+#include <condition_variable>
+#include <functional>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -84,9 +88,25 @@ class FakeNode : public v1::Admin::Service,
     const std::lock_guard lock(mutex_);
     ++positions_[source];
   }
+  // Called before each append is taken.
+  void OnAppend(std::function<void(const v1::AppendRequest&)> on_append) {
+    const std::lock_guard lock(mutex_);
+    on_append_ = std::move(on_append);
+  }
   void CopyChunksFrom(const FakeNode& other) {
     const std::scoped_lock lock(mutex_, other.mutex_);
     chunks_ = other.chunks_;
+  }
+  Digest AddChunk(const std::string& chunk) {
+    const std::lock_guard lock(mutex_);
+    const Digest digest = Sha256({chunk});
+    chunks_[digest] = chunk;
+    return digest;
+  }
+  // Each chunk of an answer comes so long after the one before.
+  void SlowDown(std::chrono::milliseconds pause) {
+    const std::lock_guard lock(mutex_);
+    pause_ = pause;
   }
   void LoseChunk(const Digest& digest) {
     const std::lock_guard lock(mutex_);
@@ -112,6 +132,7 @@ class FakeNode : public v1::Admin::Service,
   grpc::Status Append(grpc::ServerContext*, const v1::AppendRequest* request,
                       v1::AppendResponse* response) override {
     const std::lock_guard lock(mutex_);
+    if (on_append_) on_append_(*request);
     uint64_t& last = positions_[request->source()];
     response->set_position(request->position());
     if (request->position() <= last) {
@@ -181,10 +202,14 @@ class FakeNode : public v1::Admin::Service,
     response->set_sites(2);
     return grpc::Status::OK;
   }
-  grpc::Status Get(grpc::ServerContext*, const v1::GetRequest* request,
+  grpc::Status Get(grpc::ServerContext* context, const v1::GetRequest* request,
                    grpc::ServerWriter<v1::GetResponse>* writer) override {
-    const std::lock_guard lock(mutex_);
+    std::unique_lock lock(mutex_);
     for (const std::string& digest : request->digests()) {
+      const auto until = std::chrono::steady_clock::now() + pause_;
+      while (std::chrono::steady_clock::now() < until && !context->IsCancelled()) {
+        nobody_.wait_for(lock, std::chrono::milliseconds(5));
+      }
       const auto at = chunks_.find(DigestFromBytes(digest));
       if (at == chunks_.end()) return {grpc::StatusCode::NOT_FOUND, "not here"};
       v1::GetResponse response;
@@ -207,6 +232,9 @@ class FakeNode : public v1::Admin::Service,
   }
 
   mutable std::mutex mutex_;
+  std::condition_variable nobody_;
+  std::function<void(const v1::AppendRequest&)> on_append_;
+  std::chrono::milliseconds pause_{0};
   std::map<std::pair<std::string, std::string>, std::vector<v1::ItemVersion>> items_;  // by age
   std::map<std::string, uint64_t> positions_;
   std::map<Digest, std::string> chunks_;

@@ -87,5 +87,73 @@ TEST(Settling, AGrowingFileIsNot) {
   EXPECT_TRUE(settling.IsLongStable(1 + 20 * kSettle));
 }
 
+using Verdict = Candidates::Verdict;
+
+// Judges all; files whose names begin with "L" are large.
+void JudgeReady(Candidates* candidates) {
+  candidates->Judge([](const std::string& path, Settling*) {
+    return path.starts_with('L') ? Verdict::kLarge : Verdict::kSmall;
+  });
+}
+
+TEST(CandidatesTest, WhatGetsReadyLaterIsTakenFirst) {
+  Candidates candidates(kSettle);
+  for (const char* path : {"Lold", "old", "older"}) candidates.Add(path, 1);
+  JudgeReady(&candidates);
+  EXPECT_THAT(candidates.Next(9), ElementsAre("old", "older", "Lold")) << "small files first";
+  for (const char* path : {"Lnew", "new", "old"}) candidates.Add(path, 2);
+  JudgeReady(&candidates);
+  EXPECT_THAT(candidates.Next(9), ElementsAre("new", "Lnew", "old", "older", "Lold"));
+  EXPECT_THAT(candidates.Next(1), ElementsAre("new"));
+  candidates.Erase("new");
+  candidates.EraseIf([](const std::string& path) { return path == "older"; });
+  EXPECT_THAT(candidates.Next(9), ElementsAre("Lnew", "old", "Lold"));
+  EXPECT_EQ(candidates.NoticedNs("old"), 1);
+  EXPECT_TRUE(candidates.HasReady(2, 3));
+  EXPECT_FALSE(candidates.HasReady(3, 4));
+}
+
+TEST(CandidatesTest, WhatIsReadyIsNotJudgedAgainUnlessTouched) {
+  Candidates candidates(kSettle);
+  candidates.Add("a", 1);
+  candidates.Add("b", 1);
+  JudgeReady(&candidates);
+  candidates.Touch("b", 2);
+  EXPECT_THAT(candidates.Next(9), ElementsAre("a"));
+  EXPECT_EQ(candidates.size(), 2U);
+  std::vector<std::string> judged;
+  candidates.Judge([&judged](const std::string& path, Settling*) {
+    judged.push_back(path);
+    return Verdict::kDrop;
+  });
+  EXPECT_THAT(judged, ElementsAre("b"));
+  EXPECT_FALSE(candidates.Contains("b"));
+}
+
+TEST(CandidatesTest, WhatChangedWhileItWasReadIsTakenLast) {
+  Candidates candidates(kSettle);
+  for (const char* path : {"Lold", "a", "b"}) candidates.Add(path, 1);
+  JudgeReady(&candidates);
+  candidates.PutBack("a");
+  EXPECT_THAT(candidates.Next(9), ElementsAre("b", "Lold"));
+  JudgeReady(&candidates);
+  EXPECT_THAT(candidates.Next(9), ElementsAre("b", "Lold", "a"));
+}
+
+TEST(CandidatesTest, WhatIsNoticedAgainRestsOn) {
+  Candidates candidates(kSettle);
+  const FileFacts facts{.size = 1, .ctime_ns = INT64_MAX};
+  const auto judge_at = [&](int64_t now_ns) {
+    candidates.Add("a", now_ns);  // as every reconciliation does
+    candidates.Judge([&](const std::string&, Settling* settling) {
+      return settling->IsStable(facts, now_ns, 0) ? Verdict::kSmall : Verdict::kWait;
+    });
+    return candidates.has_ready();
+  };
+  EXPECT_FALSE(judge_at(1));
+  EXPECT_FALSE(judge_at(kSettle));
+  EXPECT_TRUE(judge_at(1 + kSettle));
+}
+
 }  // namespace
 }  // namespace kembar::documents

@@ -4,13 +4,16 @@
 // Thread-safety: none; used by the test's thread.
 #pragma once
 
+#include <fcntl.h>
 #include <gtest/gtest.h>
+#include <sys/stat.h>
 
 #include <chrono>
 #include <condition_variable>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -43,6 +46,24 @@ bool WaitUntil(const Predicate& predicate) {
   return true;
 }
 
+// Below `root`: a directory whose path is as long as can be, and in it a file and a directory of
+// which the paths are longer. Gives the path of the first.
+inline std::string MakeTooLongPaths(const std::filesystem::path& root) {
+  const std::string part(250, 'p');
+  const std::string last(200, 'l');
+  std::string path;
+  Fd at(open(root.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  for (int i = 0; i < 16; ++i) {
+    mkdirat(at.get(), part.c_str(), 0755);
+    at = Fd(openat(at.get(), part.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+    path += (path.empty() ? "" : "/") + part;
+  }
+  const Fd file(openat(at.get(), last.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0644));
+  EXPECT_TRUE(file.ok());
+  EXPECT_EQ(mkdirat(at.get(), (last + "d").c_str(), 0755), 0);
+  return path;
+}
+
 class SourceCase : public ::testing::Test {
  protected:
   SourceCase() {
@@ -71,10 +92,8 @@ class SourceCase : public ::testing::Test {
     auto source = DocumentsSource::Make(options_, {node_.address()}, "", *std::move(mapping));
     ASSERT_TRUE(source.ok());
     source_ = *std::move(source);
-    thread_ = std::jthread([this](const std::stop_token& stop) {
-      const Status status = source_->Run(stop);
-      EXPECT_TRUE(status.ok()) << status.ToString();
-    });
+    if (prepare_) prepare_(source_.get());
+    thread_ = std::jthread([this](const std::stop_token& stop) { source_->Run(stop); });
   }
   void Stop() {
     if (thread_.joinable()) {
@@ -101,6 +120,7 @@ class SourceCase : public ::testing::Test {
   SourceOptions options_;
   testing::FakeNode node_;
   client::ChannelPool channels_;
+  std::function<void(DocumentsSource*)> prepare_;  // called before it runs
   std::unique_ptr<DocumentsSource> source_;
   std::jthread thread_;
 };

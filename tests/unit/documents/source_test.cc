@@ -2,13 +2,18 @@
 // its content, deleted only when it is meant, restored equal.
 #include "tools/documents/source.h"
 
+#include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <filesystem>
 #include <fstream>
+#include <mutex>
+#include <set>
 
 #include "tests/unit/documents/fake_node.h"
 #include "tests/unit/documents/source_case.h"
@@ -103,13 +108,59 @@ TEST_F(SourceTest, ManyDeletionsAreHeldUntilConfirmed) {
   for (int i = 0; i < 20; ++i) fs::remove(root_ / "d" / std::to_string(i));
   ASSERT_TRUE(WaitUntil([&] { return source_->status().held_deletions == 20; }));
   EXPECT_THAT(source_->status().held, HasSubstr(kConfirmFile));
-  Write("new", "1");
-  ASSERT_TRUE(WaitUntil([&] { return node_.Living().contains("- document/new"); }));
-  EXPECT_THAT(node_.Living(), SizeIs(41)) << "what is new is recorded meanwhile";
+  for (int i = 0; i < 30; ++i) Write("new/" + std::to_string(i), "1");
+  ASSERT_TRUE(WaitUntil([&] { return node_.Living().size() == 70; })) << "recorded meanwhile";
+  // However much is new: it does not make up for what is held.
+  Write("later", "1");
+  ASSERT_TRUE(WaitUntil([&] { return node_.Living().contains("- document/later"); }));
+  EXPECT_THAT(node_.Living(), SizeIs(71));
+  EXPECT_EQ(source_->status().held_deletions, 20U);
   Write(kConfirmFile, "");
-  ASSERT_TRUE(CaughtUp(21));
+  ASSERT_TRUE(CaughtUp(51));
   ASSERT_TRUE(WaitUntil([&] { return source_->status().held.empty(); }));
   EXPECT_FALSE(fs::exists(root_ / kConfirmFile));
+}
+
+TEST_F(SourceTest, HeldDeletionsStayHeldAfterAReconciliation) {
+  options_.mass_delete_min = 10;
+  for (int i = 0; i < 40; ++i) Write("d/" + std::to_string(i), std::to_string(i));
+  Start();
+  ASSERT_TRUE(CaughtUp(40));
+  for (int i = 0; i < 6; ++i) fs::remove(root_ / "d" / std::to_string(i));
+  ASSERT_TRUE(CaughtUp(34));
+  for (int i = 6; i < 12; ++i) fs::remove(root_ / "d" / std::to_string(i));
+  ASSERT_TRUE(WaitUntil([&] { return source_->status().held_deletions == 6; }));
+  const uint64_t before = source_->status().reconciliations;
+  fs::rename(root_, base_ / "away");
+  fs::rename(base_ / "away", root_);
+  ASSERT_TRUE(WaitUntil([&] { return source_->status().reconciliations > before; }));
+  Write("new", "1");
+  ASSERT_TRUE(WaitUntil([&] { return node_.Living().contains("- document/new"); }));
+  EXPECT_EQ(source_->status().held_deletions, 6U);
+  EXPECT_THAT(node_.Living(), SizeIs(35));
+  for (int i = 6; i < 12; ++i) Write("d/" + std::to_string(i), std::to_string(i));
+  ASSERT_TRUE(CaughtUp(35));
+  ASSERT_TRUE(WaitUntil([&] { return source_->status().held.empty(); })) << "they are back";
+}
+
+TEST_F(SourceTest, AConfirmationCountsOnce) {
+  Write("a", "1");
+  Write("b", "1");
+  Start();
+  ASSERT_TRUE(CaughtUp(2));
+  // With nothing to confirm it is gone, too: it would let the next loss pass.
+  Write(kConfirmFile, "");
+  ASSERT_TRUE(WaitUntil([&] { return !fs::exists(root_ / kConfirmFile); }));
+  fs::copy(root_, base_ / "other");
+  std::ofstream(base_ / "other" / kConfirmFile) << "";
+  fs::rename(root_, base_ / "away");
+  fs::rename(base_ / "other", root_);
+  ASSERT_TRUE(WaitUntil([&] { return !fs::exists(root_ / kConfirmFile); }));
+  ASSERT_TRUE(CaughtUp(2));
+  ASSERT_TRUE(WaitUntil([&] { return source_->status().held.empty(); }));
+  fs::remove(root_ / "a");
+  fs::remove(root_ / "b");
+  ASSERT_TRUE(WaitUntil([&] { return source_->status().held_deletions == 2; }));
 }
 
 TEST_F(SourceTest, AnotherDirectoryInItsPlaceIsNotBelieved) {
@@ -120,13 +171,17 @@ TEST_F(SourceTest, AnotherDirectoryInItsPlaceIsNotBelieved) {
   fs::rename(root_, base_ / "away");
   ASSERT_TRUE(WaitUntil([&] { return !source_->status().trouble.empty(); }));
   fs::create_directory(root_);
-  ASSERT_TRUE(WaitUntil(
-      [&] { return source_->status().trouble.find("another directory") != std::string::npos; }));
-  EXPECT_THAT(node_.Living(), SizeIs(2));
-  fs::remove(root_);
+  ASSERT_TRUE(WaitUntil([&] { return source_->status().held_deletions == 2; }));
+  EXPECT_THAT(source_->status().held, HasSubstr("another directory"));
+  Write("new", "1");
+  ASSERT_TRUE(WaitUntil([&] { return node_.Living().contains("- document/new"); }));
+  EXPECT_THAT(node_.Living(), SizeIs(3)) << "what is new is recorded, and nothing deleted";
+  fs::remove_all(root_);
   fs::rename(base_ / "away", root_);
   Write("c", "1");
-  ASSERT_TRUE(CaughtUp(3));
+  ASSERT_TRUE(WaitUntil([&] { return !node_.Living().contains("- document/new"); }));
+  ASSERT_TRUE(CaughtUp(3)) << "the right one is back";
+  ASSERT_TRUE(WaitUntil([&] { return source_->status().held.empty(); }));
 }
 
 TEST_F(SourceTest, AnEmptyDirectoryAtTheStartIsNotBelieved) {
@@ -143,6 +198,192 @@ TEST_F(SourceTest, AnEmptyDirectoryAtTheStartIsNotBelieved) {
   ASSERT_TRUE(WaitUntil([&] { return source_->status().held_deletions == 2; }));
   EXPECT_FALSE(fs::exists(root_ / kCanaryFile));
   EXPECT_THAT(source_->status().held, HasSubstr("canary"));
+  // The right one is mounted late: the log knows its canary.
+  fs::remove_all(root_);
+  fs::rename(base_ / "away", root_);
+  Write("c", "1");
+  ASSERT_TRUE(WaitUntil([&] { return node_.Living().contains("- document/c"); }));
+  ASSERT_TRUE(WaitUntil([&] { return source_->status().held.empty(); }));
+  ASSERT_TRUE(WaitUntil([&] { return source_->status().trouble.empty(); }));
+}
+
+TEST_F(SourceTest, ARecordThatCannotBeReadStopsNothing) {
+  node_.Put("paket/1", "document/x", "{broken");
+  Write("a", "1");
+  Start();
+  ASSERT_TRUE(WaitUntil([&] { return node_.Living().contains("- document/a"); }));
+  EXPECT_EQ(source_->status().unreadable_records, 1U);
+  EXPECT_THAT(node_.Living(), SizeIs(2)) << "and it is left alone";
+}
+
+class StaleTreeTest : public SourceTest {
+ protected:
+  // The tree as it was an hour ago, beside a log that went on.
+  void StartOnAnOldTree() {
+    options_.canary_every_s = 3'600;
+    Write("a", "1");
+    Start();
+    ASSERT_TRUE(CaughtUp(2));
+    Stop();
+    known_time_ = fs::last_write_time(root_ / kCanaryFile);
+    fs::last_write_time(root_ / kCanaryFile, known_time_ - std::chrono::hours(1));
+    Write("a", "of old");
+    records_ = node_.records();
+    Start();
+    ASSERT_TRUE(WaitUntil([&] { return source_->status().needs_operator; }));
+    EXPECT_THAT(source_->status().trouble, HasSubstr("newer canary"));
+    EXPECT_EQ(node_.records(), records_);
+  }
+
+  fs::file_time_type known_time_;
+  uint64_t records_ = 0;
+};
+
+TEST_F(StaleTreeTest, NothingIsRecordedUntilItIsConfirmed) {
+  StartOnAnOldTree();
+  Write(kConfirmFile, "");
+  ASSERT_TRUE(CaughtUp(2));
+  EXPECT_GT(node_.records(), records_);
+  EXPECT_FALSE(source_->status().needs_operator);
+  ASSERT_TRUE(WaitUntil([&] { return !fs::exists(root_ / kConfirmFile); }));
+}
+
+TEST_F(StaleTreeTest, NothingIsRecordedUntilTheNewestTreeIsBack) {
+  StartOnAnOldTree();
+  fs::last_write_time(root_ / kCanaryFile, known_time_);
+  ASSERT_TRUE(CaughtUp(2));
+  EXPECT_FALSE(source_->status().needs_operator);
+}
+
+TEST_F(StaleTreeTest, AnOldCopyThatTakesItsPlaceIsRefusedToo) {
+  options_.canary_every_s = 3'600;
+  Write("a", "1");
+  Start();
+  ASSERT_TRUE(CaughtUp(2));
+  fs::create_directory(base_ / "copy");
+  std::ofstream(base_ / "copy/a") << "of old";
+  std::ofstream(base_ / "copy" / kCanaryFile) << "of old";
+  fs::last_write_time(base_ / "copy" / kCanaryFile,
+                      fs::file_time_type::clock::now() - std::chrono::hours(1));
+  fs::rename(root_, base_ / "away");
+  fs::rename(base_ / "copy", root_);
+  ASSERT_TRUE(WaitUntil([&] { return source_->status().needs_operator; }));
+  EXPECT_EQ(node_.records(), 2U);
+}
+
+TEST_F(SourceTest, WithoutEventsItIsToldAndTriedAgain) {
+  Write("a", "1");
+  std::atomic<bool> exhausted = true;
+  prepare_ = [&exhausted](DocumentsSource* source) {
+    source->make_watcher = [&exhausted]() -> Result<std::unique_ptr<Watcher>> {
+      if (exhausted) return Status(Code::kIo, "inotify: none left");
+      return Watcher::Make();
+    };
+  };
+  Start();
+  ASSERT_TRUE(WaitUntil([&] { return source_->status().state == "waiting"; }));
+  EXPECT_THAT(source_->status().trouble, HasSubstr("none left"));
+  EXPECT_GT(source_->status().started_us, 0);
+  exhausted = false;
+  ASSERT_TRUE(CaughtUp(1));
+  Stop();
+  EXPECT_EQ(source_->status().state, "stopped");
+}
+
+TEST_F(SourceTest, ABacklogKeepsNothingWaitingThatComes) {
+  options_.settle_ms = 0;
+  for (int i = 0; i < 1'000; ++i) Write("d/" + std::to_string(i), std::to_string(i));
+  std::mutex mutex;
+  std::vector<std::set<std::string>> appends;
+  node_.OnAppend([&](const v1::AppendRequest& request) {
+    const std::lock_guard lock(mutex);
+    auto& items = appends.emplace_back();
+    for (const v1::Draft& draft : request.drafts()) items.insert(draft.item());
+    if (appends.size() == 1) Write("today", "1");
+  });
+  Start();
+  ASSERT_TRUE(CaughtUp(1'001));
+  const std::lock_guard lock(mutex);
+  ASSERT_GT(appends.size(), 3U);
+  EXPECT_THAT(appends[1], Contains("document/today"));
+  EXPECT_THAT(appends[1], SizeIs(256)) << "and the backlog goes on";
+}
+
+TEST_F(SourceTest, ReconciliationsDoNotPutDeletionsOff) {
+  options_.settle_ms = 1'500;
+  options_.reconcile_every_s = 1;
+  Write("a", "1");
+  Write("b", "1");
+  Start();
+  ASSERT_TRUE(CaughtUp(2));
+  fs::remove(root_ / "a");
+  ASSERT_TRUE(CaughtUp(1));
+}
+
+TEST_F(SourceTest, APathTooLongForARecordIsToldAndLeftOut) {
+  Write("a", "1");
+  const std::string longest = MakeTooLongPaths(root_);
+  Start();
+  ASSERT_TRUE(CaughtUp(1));
+  EXPECT_EQ(source_->status().unreadable, 2U);
+  // One comes while its directory is watched.
+  const Result<Tree> tree = Tree::Open(root_.string());
+  const Result<Fd> directory = tree->OpenDirectory(longest);
+  ASSERT_TRUE(directory.ok());
+  const std::string name(210, 'm');
+  ASSERT_TRUE(
+      Fd(openat(directory->get(), name.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0644)).ok());
+  Write("b", "1");
+  ASSERT_TRUE(CaughtUp(2));
+  ASSERT_TRUE(WaitUntil([&] { return source_->status().unreadable == 3; }));
+}
+
+// Only root may mount.
+class MountTest : public SourceTest {
+ protected:
+  ~MountTest() override {
+    Stop();
+    for (const fs::path& path : mounted_) umount2(path.c_str(), MNT_DETACH);
+  }
+  bool Mount(const fs::path& what, const fs::path& path, const char* type, unsigned long flags) {
+    if (mount(what.c_str(), path.c_str(), type, flags, nullptr) != 0) return false;
+    mounted_.push_back(path);
+    return true;
+  }
+
+  std::vector<fs::path> mounted_;
+};
+
+TEST_F(MountTest, TheRightDirectoryMountedLateIsAccepted) {
+  options_.canary_every_s = 3'600;
+  options_.references_every_s = 1;
+  const fs::path disk = base_ / "disk";
+  fs::create_directory(disk);
+  if (!Mount(disk, root_, nullptr, MS_BIND)) GTEST_SKIP() << "may not mount";
+  Write("a", "1");
+  Start();
+  ASSERT_TRUE(CaughtUp(2));
+  Stop();
+  ASSERT_EQ(umount(root_.c_str()), 0);
+  Start();
+  ASSERT_TRUE(WaitUntil([&] { return source_->status().held_deletions == 2; }));
+  std::ofstream(disk / "new") << "1";
+  ASSERT_TRUE(Mount(disk, root_, nullptr, MS_BIND));
+  ASSERT_TRUE(CaughtUp(3));
+  ASSERT_TRUE(WaitUntil([&] { return source_->status().held.empty(); }));
+}
+
+TEST_F(MountTest, WhatWasUnmountedBelowTheRootIsNotDeleted) {
+  fs::create_directory(root_ / "arsip");
+  if (!Mount("kembar", root_ / "arsip", "tmpfs", 0)) GTEST_SKIP() << "may not mount";
+  for (const char* path : {"a", "b", "arsip/c"}) Write(path, "1");
+  Start();
+  ASSERT_TRUE(CaughtUp(3));
+  ASSERT_EQ(umount((root_ / "arsip").c_str()), 0);
+  ASSERT_TRUE(WaitUntil([&] { return source_->status().held_deletions == 1; }));
+  EXPECT_THAT(source_->status().held, HasSubstr("arsip is not mounted"));
+  Write(kConfirmFile, "");
+  ASSERT_TRUE(CaughtUp(2));
 }
 
 TEST_F(SourceTest, AFileThatGrowsIsRecordedWhenItRests) {
@@ -251,7 +492,7 @@ TEST_F(RestoreTest, EqualAndRepeatable) {
   EXPECT_EQ(second->skipped, 3U);
   chmod((base_ / "to/paket/7/empty").c_str(), 0400);
   EXPECT_EQ(Compare().at(0).what, "mode");
-  EXPECT_EQ(Restore(nodes)->skipped, 3U) << "and the mode is put right";
+  EXPECT_EQ(Restore(nodes, true)->skipped, 3U) << "and the mode is put right";
   EXPECT_THAT(Compare(), IsEmpty());
 }
 

@@ -12,6 +12,8 @@
 #include <filesystem>
 #include <fstream>
 
+#include "tests/unit/documents/source_case.h"
+#include "tools/capture/path.h"
 #include "tools/documents/content.h"
 #include "tools/documents/fetch.h"
 #include "tools/documents/watcher.h"
@@ -24,6 +26,7 @@ using ::testing::Contains;
 using ::testing::ElementsAre;
 using ::testing::IsEmpty;
 using ::testing::Not;
+using ::testing::SizeIs;
 using ::testing::UnorderedElementsAre;
 
 class TreeTest : public ::testing::Test {
@@ -114,6 +117,30 @@ TEST_F(TreeTest, SkipsWhatItIsTold) {
                   &scan);
   EXPECT_THAT(PathsOf(scan), ElementsAre("b"));
   EXPECT_THAT(entered, ElementsAre(""));
+}
+
+TEST_F(TreeTest, WhatNoRecordCanNameIsUnreadable) {
+  const std::string longest = MakeTooLongPaths(root_);
+  Write("a", "1");
+  const Tree tree = OpenTree();
+  TreeScan scan;
+  tree.Scan("", {}, &scan);
+  EXPECT_THAT(PathsOf(scan), ElementsAre("a"));
+  ASSERT_THAT(scan.unreadable, SizeIs(2)) << "a file and a directory";
+  for (const std::string& path : scan.unreadable) EXPECT_TRUE(capture::IsPlainPath(path)) << path;
+  TreeScan below;
+  tree.Scan(longest + "/" + std::string(200, 'l') + "d", {}, &below);
+  ASSERT_THAT(below.unreadable, SizeIs(1));
+  EXPECT_TRUE(capture::IsPlainPath(below.unreadable[0]));
+}
+
+TEST_F(TreeTest, ToldWhereAnotherFileSystemBegins) {
+  const Result<Tree> tree = Tree::Open("/");
+  ASSERT_TRUE(tree.ok());
+  TreeScan scan;
+  tree->Scan("", {.skip = [](const std::string& path) { return path != "proc"; }, .entered = {}},
+             &scan);
+  EXPECT_THAT(scan.mounts, ElementsAre("proc"));
 }
 
 Status ReadInto(const Tree& tree, const std::string& path, Document* document,

@@ -199,6 +199,7 @@ Status Capturer::Check(Relation* relation) {
   state_->packages.Learn(relation->shape);
   relation->mapped = mapping_->CopyRank(relation->shape.root) != capture::Mapping::kUnmapped ||
                      mapping_->CopyRank(relation->shape.name) != capture::Mapping::kUnmapped;
+  relation->refers = options_.references && mapping_->NamesDocuments(relation->shape);
   relation->parent = relation->mapped && IsParent(relation->shape);
   relation->checked = true;
   return Status::Ok();

@@ -65,6 +65,9 @@ struct CapturerOptions {
   size_t records_max = 4'096;          // of a batch
   size_t bytes_max = size_t{1} << 20;  // of its payloads, exceeded by one change at most
   std::function<bool(const TableName&)> captures;
+  // Say with each row which documents it refers to, so that no package looks complete in between.
+  // Only beside a documents source with this mapping: it takes back what no row refers to any more.
+  bool references = false;
   TableName canary{"kembar", "canary"};
 };
 
@@ -122,6 +125,7 @@ class Capturer {
     bool checked = false;     // against what is recorded
     bool captured = false;
     bool mapped = false;
+    bool refers = false;  // its rows say which documents they refer to
     bool parent = false;  // rows of other tables find their package through its rows
   };
 
@@ -144,6 +148,8 @@ class Capturer {
   std::string PayloadOf(const Relation& relation, const postgres::Tuple& row) const;
   Status PutRow(const Relation& relation, const std::string& item, const std::string& was,
                 const postgres::Tuple& row, std::string payload);
+  void WriteRow(const TableShape& table, const std::string& item, const capture::Row& row,
+                const capture::Placement& placement, std::string payload);
   Result<bool> FillUnchanged(const Relation& relation, const std::string& item,
                              postgres::Tuple* row);
   Result<std::optional<std::string>> PayloadBefore(const std::string& item);

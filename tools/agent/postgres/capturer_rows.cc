@@ -25,6 +25,15 @@ bool HasUnchanged(const Tuple& row) {
   });
 }
 
+capture::Row RowOf(const std::vector<std::string>& columns, const Tuple& tuple) {
+  capture::Row row{.columns = columns, .values = {}};
+  for (const TupleValue& value : tuple) {
+    row.values.push_back(value.kind == TupleValue::Kind::kText ? capture::Value(value.text)
+                                                               : std::nullopt);
+  }
+  return row;
+}
+
 // Values that were not sent again, from the whole row before.
 void FillFrom(const Tuple& before, Tuple* row) {
   for (size_t i = 0; i < row->size() && i < before.size(); ++i) {
@@ -69,12 +78,9 @@ capture::Placement Capturer::Place(const TableShape& table, const std::string& i
 Status Capturer::PutRow(const Relation& relation, const std::string& item, const std::string& was,
                         const Tuple& row, std::string payload) {
   capture::Placement placement{.package = kNowhere, .title = {}, .unit = {}, .value = {}};
+  capture::Row values;  // where somebody asks for them
+  if (relation.mapped || relation.refers) values = RowOf(relation.columns, row);
   if (relation.mapped) {
-    capture::Row values{.columns = relation.columns, .values = {}};
-    for (const TupleValue& value : row) {
-      values.values.push_back(value.kind == TupleValue::Kind::kText ? capture::Value(value.text)
-                                                                    : std::nullopt);
-    }
     placement = Place(relation.shape, item, values);
   } else if (!mapping_->packages().empty()) {
     ++counts_.unmapped[relation.message.name];
@@ -85,14 +91,25 @@ Status Capturer::PutRow(const Relation& relation, const std::string& item, const
   } else if (was.empty() && before != kNowhere && before != placement.package) {
     DeleteItem(before, item);  // the log has it, under another package: it must not live twice
   }
+  WriteRow(relation.shape, item, values, placement, std::move(payload));
+  if (relation.message.name == options_.canary) canary_ = true;
+  const bool moved = !was.empty() && before != kNowhere && before != placement.package;
+  return moved && relation.parent ? MoveDescendants(before) : Status::Ok();
+}
+
+// The row, what it says of its package, and which documents it refers to (for those `row` may be
+// empty in other tables).
+void Capturer::WriteRow(const TableShape& table, const std::string& item, const capture::Row& row,
+                        const capture::Placement& placement, std::string payload) {
   state_->packages.Set(item, placement.package);
   state_->wide.Put(item, payload);
   AddDraft(v1::RECORD_KIND_PUT, placement.package, item, std::move(payload));
   AddStatements(placement, &drafts_.back());
   ++rows_;
-  if (relation.message.name == options_.canary) canary_ = true;
-  const bool moved = !was.empty() && before != kNowhere && before != placement.package;
-  return moved && relation.parent ? MoveDescendants(before) : Status::Ok();
+  if (!options_.references) return;
+  for (capture::Reference& reference : mapping_->References(table, item, row)) {
+    AddDraft(v1::RECORD_KIND_PUT, placement.package, reference.item, std::move(reference.payload));
+  }
 }
 
 // A row left the package `from`: those that belong to packages through it follow. Not cut in the
@@ -121,11 +138,7 @@ Status Capturer::MoveDescendants(const std::string& from) {
     const capture::Placement placement = state_->packages.Place(table, item, row);
     if (placement.package == from) continue;
     DeleteItem(from, item);
-    state_->packages.Set(item, placement.package);
-    state_->wide.Put(item, payload);
-    AddDraft(v1::RECORD_KIND_PUT, placement.package, item, payload);
-    AddStatements(placement, &drafts_.back());
-    ++rows_;
+    WriteRow(table, item, row, placement, payload);
   }
   return Status::Ok();
 }

@@ -325,7 +325,10 @@ Status Session::CreateSlot() {
 Status Session::StartStream() {
   CapturerOptions options{.source = source_,
                           .records_max = postgres_.transaction_records_max,
-                          .bytes_max = postgres_.transaction_bytes_max};
+                          .bytes_max = postgres_.transaction_bytes_max,
+                          // The source beside this one takes back what rows no longer refer to.
+                          .references = config_.documents && config_.documents->mapping.text() ==
+                                                                 postgres_.mapping.text()};
   options.captures = [this](const TableName& table) {
     return Captures(postgres_, table) || (canary_on_ && table == kCanaryTable);
   };
