@@ -284,6 +284,7 @@ Status Node::Impl::StartServer() {
              const std::function<bool(const BlobVerifyProgress&)>& report) {
         VerifyDocuments({store.get(), blobs.get()}, log, last_index, report);
       };
+  admin_options.packages = [this] { return package_counter->Counts(); };
   admin_options.disk_free_bytes = [this] { return disk_free_bytes.load(); };
   admin_options.disk_full = [this] { return disk_full.load(); };
   admin_service = std::make_unique<AdminService>(engine.get(), std::move(admin_options));

@@ -190,6 +190,24 @@ void AlarmList(const std::vector<Alarm>& alarms, Writer* page) {
   page->Html("</ul>\n");
 }
 
+void Packages(const NodeSnapshot& snapshot, const std::string& log, Writer* page) {
+  const auto found = snapshot.packages.find(log);
+  if (found == snapshot.packages.end()) return;
+  const PackageCounts& counts = found->second;
+  const StatusWords& words = page->words;
+  page->Html("<p>").Text(words.packages).Html(": ");
+  page->Text(page->Number(counts.complete)).Html(" ").Text(words.complete);
+  if (counts.incomplete > 0) {
+    page->Html(" · ");
+    page->Badge("bad", page->Number(counts.incomplete) + " " + std::string(words.incomplete));
+  }
+  if (counts.at_risk > 0) {
+    page->Html(" · ");
+    page->Badge("warn", page->Number(counts.at_risk) + " " + std::string(words.at_risk));
+  }
+  page->Html("</p>\n");
+}
+
 // When each capture was last heard: what shows a backup that has silently stopped.
 void Sources(const NodeSnapshot& snapshot, const std::string& log, Writer* page) {
   const auto sources = snapshot.sources.find(log);
@@ -219,6 +237,7 @@ void LogSection(const NodeSnapshot& snapshot, const std::string& log, Writer* pa
   fact(words.committed, page->Number(status.commit_index));
   fact(words.freshness, Freshness(status, *page));
   page->Html("</p>\n");
+  Packages(snapshot, log, page);
   Sources(snapshot, log, page);
   AlarmList(alarms, page);
   Sites(snapshot.node, status, page);

@@ -24,6 +24,7 @@ struct StatusWords {
   std::string_view this_node, connected, disconnected, see_primary;
   std::string_view never, ago;
   std::string_view sources, retired;
+  std::string_view packages, complete, incomplete, at_risk;
   std::string_view alarms, disk_free, links, address, version, uptime, updated;
   char group;  // between groups of three digits
 };

@@ -6,6 +6,7 @@
 #include <array>
 #include <chrono>
 #include <future>
+#include <map>
 #include <optional>
 #include <random>
 #include <utility>
@@ -45,6 +46,13 @@ void ToProto(const SourceSeen& source, v1::SourceStatus* out) {
   out->set_retired(source.retired);
 }
 
+void ToProto(const PackageCounts& counts, v1::PackageTotals* out) {
+  out->set_as_of(counts.as_of);
+  out->set_complete(counts.complete);
+  out->set_incomplete(counts.incomplete);
+  out->set_at_risk(counts.at_risk);
+}
+
 Status CheckText(const char* field, const std::string& text) {
   if (text.size() <= kTextBytesMax) return {};
   return {Code::kInvalid,
@@ -80,12 +88,17 @@ class Service final : public v1::Admin::Service {
     }
     if (options_.disk_free_bytes) response->set_disk_free_bytes(options_.disk_free_bytes());
     if (options_.disk_full) response->set_disk_full(options_.disk_full());
+    std::map<std::string, PackageCounts> packages;
+    if (options_.packages) packages = options_.packages();
     for (const auto& [log, status] : *logs) {
       v1::LogStatus* to = response->add_logs();
       ToProto(log, status, to);
       auto quarantines = engine_->store()->Quarantines(log);
       if (!quarantines.ok()) return Failed(quarantines.status(), context);
       to->set_quarantines(quarantines->size());
+      if (const auto at = packages.find(log); at != packages.end()) {
+        ToProto(at->second, to->mutable_packages());
+      }
       auto sources = FindSources(*engine_->store(), log, status.commit_index);
       if (!sources.ok()) return Failed(sources.status(), context);
       for (const SourceSeen& source : *sources) ToProto(source, to->add_sources());

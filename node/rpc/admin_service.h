@@ -16,6 +16,7 @@
 
 #include "node/blob/verify_blobs.h"
 #include "node/engine.h"
+#include "node/package_counts.h"
 
 namespace grpc {
 class Service;
@@ -34,9 +35,10 @@ struct AdminServiceOptions {
   std::string http_address;                          // status page and metrics; empty: none
   std::string version;                               // of the program
   std::function<std::vector<std::string>()> linked;  // nodes with a live link
-  std::function<std::map<std::string, std::string>()> refused;  // links, and why
-  std::function<Status()> check_files;                          // of the store, for verify
-  VerifyDocumentsFn verify_documents;                           // likewise
+  std::function<std::map<std::string, std::string>()> refused;     // links, and why
+  std::function<Status()> check_files;                             // of the store, for verify
+  VerifyDocumentsFn verify_documents;                              // likewise
+  std::function<std::map<std::string, PackageCounts>()> packages;  // by log
   std::function<uint64_t()> disk_free_bytes;
   std::function<bool()> disk_full;
   int64_t order_wait_ms = 30'000;  // for an order whose caller sets no deadline

@@ -1,6 +1,8 @@
 #!/usr/bin/env python3
 """The interfaces that outside checks rely on: JSON shapes, exit codes, --version, --help, completion,
 gRPC health and reflection, and the HTTP pages."""
+import json
+import os
 import re
 
 import raw_grpc
@@ -160,8 +162,15 @@ class Shapes(ClusterTest):
         for args in (("package", "show", "rup/999"), ("--log", "absent", "status"),
                      ("log", "read", "--at", "absent"), ("package", "list", "--as-of", "999999"),
                      ("failover", "--to", "absent", "--yes"),
+                     ("compare", "documents", "--dir", self.folder, "--package", "rup/999"),
+                     ("restore", "documents", "--to", self.path("none"), "--package", "rup/999"),
+                     ("audit",), ("audit", "--source", "documents/absent"),
                      ("append", "--package", "p", "--item", "i", "--file", "/absent")):
             self.assert_one_line_error(cluster.try_ctl("--timeout", "3", *args), code=1)
+        self.assertFalse(os.path.exists(self.path("none")), "made for a package that is not known")
+        for package in ("rup/1", "-"):
+            cluster.ctl("restore", "documents", "--to", self.path("none"), "--package", package)
+            cluster.ctl("compare", "documents", "--dir", self.path("none"), "--package", package)
 
     def check_failover(self, cluster):
         cluster["jambi"].kill9()
@@ -193,6 +202,74 @@ class Shapes(ClusterTest):
         self.assertEqual(done.code, 3, str(done))
         self.assertTrue(done.out.startswith("KEMBAR UNKNOWN - "), str(done))
         self.assertEqual(done.out.count("\n"), 1)
+
+
+class Hub(ClusterTest):
+    """One mirror of two logs, whose primaries have nothing to do with each other."""
+
+    def test_each_log_has_its_own_nodes(self):
+        cluster = self.make_cluster("hub", "tebo", "bungo")
+        cluster.start()
+        for log in ("bungo", "tebo"):
+            cluster.log = log
+            cluster.ctl("log", "create", log, "--primary", f"{log}={cluster[log].address}",
+                        "--mirror", f"hub={cluster['hub'].address}")
+            cluster.wait_state("protected")
+        self.assertEqual(cluster.append("item", "x").code, 0)
+        shown = ("--log", "tebo", "package", "show", "test/1", "--at", "hub")
+        wait_for("the mirror to know it committed", lambda: cluster.try_ctl(*shown).code == 0)
+        self.check_nodes(cluster, {"hub", "tebo"})
+        cluster["bungo"].kill9()  # and its silence is none of log tebo's business
+        self.check_nodes(cluster, {"hub", "tebo"})
+        cluster["tebo"].kill9()
+        done = cluster.try_ctl("--log", "tebo", "verify")
+        self.assertEqual(done.code, 1, str(done))
+        self.assertIn("tebo: could not be checked", done.out)
+        self.assertNotIn("bungo", done.out)
+        say("a hub's logs: each is verified, shown and watched with its own nodes")
+
+    def check_nodes(self, cluster, names):
+        verified = cluster.ctl_json("--log", "tebo", "verify")
+        self.assertEqual({n["name"] for n in verified["nodes"]}, names)
+        shown = cluster.ctl_json("--log", "tebo", "package", "show", "test/1")
+        self.assertEqual({s["name"]: s["error"] for s in shown["sites"]}, dict.fromkeys(names, ""))
+        self.assertEqual({n["name"] for n in cluster.status()["nodes"]}, names)
+
+
+class Cuts(ClusterTest):
+    """Two databases feed one log: the cut of the documents is that of the rows."""
+
+    def test_one_of_several_databases(self):
+        cluster = self.start_cluster("tebo", "jambi")
+        ends = {}
+        for name in ("lama", "baru"):
+            marker = {"lsn": "0/1", "xid": 1, "committed": None, "changes": 0, "part": 1, "last": True}
+            path = self.path("marker.json", json.dumps(marker))
+            for kind in ("cut", "transaction"):
+                done = cluster.ctl_json("append", "--package", "-", "--item", f"{kind}/postgres/{name}",
+                                        "--file", path)
+            ends[f"postgres/{name}"] = done["index"]
+        for command in (("restore", "documents", "--to"), ("compare", "documents", "--dir")):
+            args = (*command, self.path("files"), "--as-of", "cut")
+            self.assert_one_line_error(cluster.try_ctl(*args), "postgres/baru", "--source", code=1)
+            for source, index in ends.items():
+                done = cluster.ctl(*args, "--source", source)
+                self.assertIn(f"as of the cut at record {index},", done.err)
+        self.check_retired(cluster)
+        say("of several databases the cut of the one that is named is taken; each wants an audit")
+
+    def check_retired(self, cluster):
+        """Nobody audited either; one that has ended need not be."""
+        def audit():
+            return cluster.try_ctl("audit")
+
+        self.assertIn("source postgres/baru was never audited, and 1 more", audit().err)
+        cluster.ctl("source", "retire", "postgres/baru")
+        wait_for("only the other to want one", lambda: "postgres/baru" not in audit().err)
+        self.assertIn("source postgres/lama was never audited (", audit().err)
+        cluster.ctl("source", "retire", "postgres/lama")
+        wait_for("none to be left", lambda: "nothing is captured" in audit().err)
+        self.assert_one_line_error(audit(), code=1)
 
 
 if __name__ == "__main__":

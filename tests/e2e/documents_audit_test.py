@@ -1,14 +1,15 @@
 #!/usr/bin/env python3
 """The capture audit of documents: a file whose bytes were changed while size, mode and time are as before
 is named by package, by the agent's own audit and by `kembarctl audit --dir`, and recorded anew; so is what
-the log lost, and what it has too much is deleted there.
+the log lost, and what it has too much is deleted there. A record that nobody can read is named, and keeps
+no other document from being captured, compared or restored.
 """
 import json
 import os
 import signal
 
 from cluster import main, say, wait_for
-from documents_case import DocumentsCase, read
+from documents_case import DocumentsCase, read, snapshot
 
 AUDIT = "audit/documents/uji"
 QUIET = "canary_every_s = 0\naudit_every_s = 0"
@@ -66,6 +67,29 @@ class DocumentsAuditTest(DocumentsCase):
         wait_for("an equal audit of the directory", equal, 60)
         self.assertEqual((files["files"], files["equal"], files["troubles"]), (4, True, []))
 
+    def check_never_audited(self):
+        """Another source's audit says nothing of this one, and what an audit does not say is not equal."""
+        def told():
+            done = self.cluster.try_ctl("audit")
+            self.assertEqual(done.code, 1, str(done))
+            return done
+
+        done = told()
+        self.assertIn("documents/uji was never audited", done.err)
+        self.assertIn("SIGUSR1", done.err)
+        self.assertEqual(done.out, "documents/uji: never\n")
+        for payload in ({"files": {"files": 0}}, {"files": []}, {"tables": []}, {}):
+            self.append_audit("documents/lain", payload)
+            self.assertIn("documents/lain", told().err, str(payload))
+        self.append_audit("documents/lain", {"files": {"files": 0, "equal": True}})
+        self.assertIn("documents/uji was never audited", told().err)
+        code, files = self.audit("--source", "documents/lain")
+        self.assertEqual((code, files), (0, {"files": 0, "equal": True}))
+
+    def append_audit(self, source, payload):
+        self.cluster.ctl("append", "--package", "-", "--item", "audit/" + source,
+                         "--file", self.path("audit.json", json.dumps(payload)))
+
     def test_what_changed_unseen(self):
         agent = self.start_agent(self.cluster, QUIET)
         self.identical(self.cluster)
@@ -105,13 +129,17 @@ class DocumentsAuditTest(DocumentsCase):
     def test_what_the_log_lost_or_has_too_much(self):
         agent = self.start_agent(self.cluster, QUIET)
         self.identical(self.cluster)
+        self.check_never_audited()
         self.assertTrue(self.ask_audit(agent)["equal"])
+        self.assertEqual(self.audit()[0], 0)
         # By somebody else than the agent, so that only an audit can see it: one document becomes
         # another source's, one was never in the directory.
         item = "document/paket/1/b.pdf"
         payload = json.loads([r for r in self.cluster.records() if r["item"] == item][-1]["payload"])
         self.append_document("paket/1", dict(payload, source="import/uji"))
         self.append_document("paket/9", dict(payload, path="paket/9/hantu.pdf"))
+        # A scan that `import manual` brought was never in the directory, and is not missing there.
+        self.append_document("paket/9", dict(payload, path="manual/spk.pdf", source="import/manual"))
         # The directory's files were written just before: until they have rested they are not judged.
         files = wait_for("kembarctl to judge all", lambda: [
             f for _, f in [self.audit_dir()] if f and not f["unsettled"]], 60)[0]
@@ -127,6 +155,51 @@ class DocumentsAuditTest(DocumentsCase):
         self.identical(self.cluster)
         self.assertEqual(self.audit()[0], 0)
         say("what the log lost is recorded again, what it had too much is deleted there")
+
+    def test_a_record_that_cannot_be_read(self):
+        agent = self.start_agent(self.cluster, QUIET)
+        self.identical(self.cluster)
+        odd = {"paket/2": "paket/2/b.pdf", "paket/8": "document/../x", "paket/9": "hantu.pdf"}
+        for package, path in odd.items():
+            item = path if path.startswith("document/") else "document/" + path
+            self.cluster.ctl("append", "--package", package, "--item", item,
+                             "--file", self.path("odd.json", "{}"))
+        why = "its record cannot be read"
+
+        def check(identical):
+            told = [(package, path, why) for package, path in odd.items()]
+            expected = {"identical": identical, "differing": 0, "missing": len(odd), "extra": 0}
+            seen = {}
+
+            def same():
+                done = self.compare_documents(self.cluster, "--dir", self.uploads)
+                self.assertEqual(done.code, 1, str(done))
+                seen.update(done.json())
+                return seen["documents"] == expected
+
+            wait_for("all others to be the same", same, 60)
+            found = [(p["package"], d["path"], d["what"]) for p in seen["missing"] + seen["differing"]
+                     for d in p["documents"]]
+            self.assertEqual(sorted(found), told)
+            return told
+
+        # One of them stands where the agent's own record stood: once it reads them, that file is new.
+        self.write("paket/3/c.pdf", self.content(10))
+        check(identical=4)
+        self.assertEqual(agent.terminate(), 0)
+        agent.start()
+        del odd["paket/2"]
+        told = check(identical=5)
+        target = self.path("restored")
+        done = self.cluster.try_ctl("--output", "json", "restore", "documents", "--to", target)
+        self.assertEqual(done.code, 1, str(done))
+        report = done.json()
+        self.assertEqual(sorted((m["package"], m["path"], m["why"]) for m in report["missing"]), told)
+        self.assertEqual((report["files"], snapshot(target)), (5, snapshot(self.uploads)))
+        shown = self.cluster.try_ctl("restore", "documents", "--to", target)
+        self.assertEqual(shown.code, 1, str(shown))
+        self.assertIn(why, shown.out)
+        say("records that nobody can read: named, all else captured, compared and restored")
 
 
 if __name__ == "__main__":

@@ -100,6 +100,21 @@ class DocumentsPairTest(PgTest, DocumentsCase):
             self.assertEqual(hashlib.sha256(content).hexdigest(), digest, path)
         return paths
 
+    def check_references(self, begin):
+        """What a row refers to stands in its batch: no package looks whole in between."""
+        due, seen = set(), 0
+        for record in self.cluster.records():
+            if record["index"] <= begin or record["kind"] != "put":
+                continue
+            if record["item"].startswith("row/public.dokumen/"):
+                due.add("reference/" + json.loads(payload_of(record))["path"][len(BASE):].replace(" ", "%20"))
+                seen += 1
+            elif record["item"].startswith("reference/"):
+                due.discard(record["item"])
+            elif record["item"].startswith("transaction/postgres/"):
+                self.assertEqual(due, set(), f"at record {record['index']}")
+        self.assertGreaterEqual(seen, STEPS)
+
     def moment_between(self):
         """A transaction boundary whose newest row refers to a document that is not recorded yet."""
         documents, found = set(), []
@@ -128,6 +143,7 @@ class DocumentsPairTest(PgTest, DocumentsCase):
         self.wait_captured(self.agent)
         self.identical(self.cluster)
         end = self.cluster.status()["last_index"]
+        self.check_references(begin)
         now = set(self.uploaded.values())
         referenced, deleted_since, rows = 0, 0, 0
         picks = [self.random.randrange(begin, end) for _ in range(PAIRS - 2)]

@@ -91,12 +91,19 @@ class Rejoin(ProxiedTest):
         shown = cluster.ctl_json("quarantine", "show", *which)
         self.assertEqual([(r["package"], r["position"]) for r in shown],
                          [("test/1", 2), ("test/1", 3), ("test/1", 4)])
-        for _ in range(2):  # once, however often the operator asks
-            cluster.ctl("--yes", "quarantine", "resubmit", *which)
+        # Its source has gone on with one of them: on top, the old one would undo that.
+        newer = cluster.append("item-3", "newer 3", "--source", SOURCE, "--position", "5")
+        self.assertEqual(newer.code, 0, str(newer))
+        for resubmitted in (1, 0):  # once, however often the operator asks
+            done = cluster.ctl_json("--yes", "quarantine", "resubmit", *which)
+            self.assertEqual((done["resubmitted"], done["already_present"], done["superseded"]),
+                             (resubmitted, 2 - resubmitted, 1))
+        entry = cluster.ctl_json("quarantine", "list")[0]
+        self.assertEqual((entry["records"], entry["resubmitted"], entry["superseded"]), (3, 2, 1))
         payloads = [r["payload"] for r in cluster.records() if r["package"] == "test/1"]
-        self.assertEqual(sorted(payloads), sorted(f"content {n}" for n in (1, 2, 3, 4)))
+        self.assertEqual(payloads, ["content 1", "content 4", "newer 3", "content 2"])
         say(f"paused primary: divergent {held_alone}, quarantined {held_alone}; 1 sent again by its client, "
-            "2 resubmitted, doubled 0, acknowledged after it was replaced 0")
+            "1 resubmitted, 1 superseded, doubled 0, acknowledged after it was replaced 0")
 
     def test_primary_that_was_down_rejoins_with_its_tail_kept(self):
         cluster, proxy = self.start_proxied()

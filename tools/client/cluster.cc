@@ -19,20 +19,31 @@ struct Mention {
   std::string address;
 };
 
+// Name or address may be empty: not said.
+void AddMentions(const v1::LogStatus& log, std::vector<Mention>* mentions) {
+  for (const auto& member : log.control().config().members()) {
+    mentions->push_back({member.name(), member.address()});
+  }
+  for (const auto& member : log.control().config().left_out()) {
+    mentions->push_back({member.name(), member.address()});
+  }
+  for (const auto& peer : log.peers()) mentions->push_back({peer.name(), peer.address()});
+  mentions->push_back({log.primary(), log.primary_address()});
+}
+
+// Of all logs, only what can be asked.
 std::vector<Mention> MentionsOf(const v1::StatusResponse& status) {
   std::vector<Mention> mentions;
-  for (const v1::LogStatus& log : status.logs()) {
-    for (const auto& member : log.control().config().members()) {
-      mentions.push_back({member.name(), member.address()});
-    }
-    for (const auto& member : log.control().config().left_out()) {
-      mentions.push_back({member.name(), member.address()});
-    }
-    for (const auto& peer : log.peers()) mentions.push_back({peer.name(), peer.address()});
-    mentions.push_back({log.primary(), log.primary_address()});
-  }
+  for (const v1::LogStatus& log : status.logs()) AddMentions(log, &mentions);
   std::erase_if(mentions, [](const Mention& m) { return m.name.empty() || m.address.empty(); });
   return mentions;
+}
+
+bool IsMentioned(const NodeView& view, const std::vector<Mention>& mentions) {
+  return std::any_of(mentions.begin(), mentions.end(), [&view](const Mention& mention) {
+    const bool named = !view.name.empty() && mention.name == view.name;
+    return named || (!view.address.empty() && mention.address == view.address);
+  });
 }
 
 std::string Join(const std::set<std::string>& names) {
@@ -90,6 +101,23 @@ std::vector<NodeView> Merge(std::vector<NodeView> views) {
   return merged;
 }
 
+std::vector<NodeView> OfLog(const std::vector<NodeView>& views, const std::string& log) {
+  std::vector<Mention> of_log;
+  std::vector<Mention> of_all;
+  for (const NodeView& view : views) {
+    for (const v1::LogStatus& status : view.status.logs()) {
+      AddMentions(status, &of_all);
+      if (status.log() == log) AddMentions(status, &of_log);
+    }
+  }
+  std::vector<NodeView> nodes;
+  for (const NodeView& view : views) {
+    const bool unknown = !view.reachable && !IsMentioned(view, of_all);
+    if (view.Log(log) != nullptr || IsMentioned(view, of_log) || unknown) nodes.push_back(view);
+  }
+  return nodes;
+}
+
 Cluster::Cluster(std::vector<std::string> seeds, std::shared_ptr<ChannelPool> channels,
                  Millis status_timeout)
     : seeds_(std::move(seeds)), channels_(std::move(channels)), status_timeout_(status_timeout) {}
@@ -137,6 +165,8 @@ Status Cluster::Refresh() {
   return Status(Code::kUnavailable, "no node answers: " + tried,
                 "check --node (or KEMBAR_NODE) and whether kembard runs there");
 }
+
+std::vector<NodeView> Cluster::NodesOf(const std::string& log) const { return OfLog(nodes_, log); }
 
 Result<std::string> Cluster::ResolveLog(const std::string& wanted) const {
   std::set<std::string> logs;

@@ -39,6 +39,8 @@ class Cluster {
   // Asks all nodes again. kUnavailable when none answers.
   Status Refresh();
   const std::vector<NodeView>& nodes() const { return nodes_; }
+  // Only those of this log; see OfLog.
+  std::vector<NodeView> NodesOf(const std::string& log) const;
 
   // `wanted`, or the only log there is when it is empty. kNotFound, kInvalid: says which there are.
   Result<std::string> ResolveLog(const std::string& wanted) const;
@@ -69,5 +71,9 @@ std::vector<NodeView> Unasked(const std::vector<NodeView>& views);
 // One view for each node: of several addresses that lead to the same node the first that answers,
 // and names for silent addresses that others know. Pure; exposed for tests.
 std::vector<NodeView> Merge(std::vector<NodeView> views);
+// Those that hold the log, or should: its configuration, its peers or its primary name them. Nodes
+// of other logs are none of it; a silent address that nobody knows may be one of it, and stays.
+// Pure.
+std::vector<NodeView> OfLog(const std::vector<NodeView>& views, const std::string& log);
 
 }  // namespace kembar::client

@@ -43,6 +43,7 @@ void AddCommands(CLI::App* app, Context* context) {
   AddCompare(app, context);
   AddAudit(app, context);
   AddCut(app, context);
+  AddSource(app, context);
   AddManual(app, context);
   AddFailover(app, context);
   AddSwitchover(app, context);

@@ -16,13 +16,7 @@ namespace kembar::ctl {
 namespace {
 
 Result<std::string> OnlySource(client::NodeStubs* node, const std::string& log) {
-  ASSIGN_OR_RETURN(const auto list, documents::ListDocuments(node, log, v1::AsOf(), {}));
-  std::set<std::string> sources;
-  for (const documents::PlacedDocument& placed : list) {
-    if (placed.document.source.starts_with(kDocumentsSources)) {
-      sources.insert(placed.document.source);
-    }
-  }
+  ASSIGN_OR_RETURN(const std::set<std::string> sources, CapturedDirectories(node, log));
   if (sources.size() == 1) return *sources.begin();
   if (sources.empty()) {
     return Status(Code::kNotFound, "the log holds no documents of an agent",
@@ -75,17 +69,18 @@ Result<documents::AuditOptions> Excluding(const std::vector<std::string>& texts)
   return options;
 }
 
-std::string FileText(const Json& json, const char* key) {
-  const auto at = json.find(key);
-  return at != json.end() && at->is_string() ? at->get<std::string>() : "?";
-}
-
-std::string FileCount(const Json& files, const char* key) {
-  const auto at = files.find(key);
-  return at != files.end() && at->is_number_unsigned() ? FormatCount(at->get<uint64_t>()) : "?";
-}
-
 }  // namespace
+
+// By the documents themselves: a log keeps no list of its sources, and the canary may be off.
+Result<std::set<std::string>> CapturedDirectories(client::NodeStubs* node, const std::string& log) {
+  ASSIGN_OR_RETURN(const auto list, documents::ListDocuments(node, log, v1::AsOf(), {}));
+  std::set<std::string> sources;
+  for (const documents::PlacedDocument& placed : list) {
+    const std::string& source = placed.document.source;
+    if (source.starts_with(documents::kDocumentsSources)) sources.insert(source);
+  }
+  return sources;
+}
 
 Result<DirectoryAudit> AuditDirectory(Context* context, const DirectoryAuditOptions& options) {
   ASSIGN_OR_RETURN(const documents::AuditOptions audit_options, Excluding(options.exclude));
@@ -113,10 +108,6 @@ Result<DirectoryAudit> AuditDirectory(Context* context, const DirectoryAuditOpti
   return audit;
 }
 
-Json FilesJson(const documents::AuditReport& report) {
-  return Json::parse(documents::EncodeAudit(report, SIZE_MAX))["files"];
-}
-
 void MergeFiles(const Json& files, Json* all) {
   for (const auto& [key, value] : files.items()) {
     Json& sum = (*all)[key];
@@ -130,6 +121,7 @@ void MergeFiles(const Json& files, Json* all) {
       sum = value;
     }
   }
+  if (!SaysYes(files, "equal")) (*all)["equal"] = false;
 }
 
 void PrintFiles(const Json& files) {
@@ -137,20 +129,33 @@ void PrintFiles(const Json& files) {
   std::multimap<std::string, const Json*> by_package;
   const auto troubles = files.find("troubles");
   if (troubles != files.end() && troubles->is_array()) {
-    for (const Json& trouble : *troubles)
-      by_package.emplace(FileText(trouble, "package"), &trouble);
+    for (const Json& trouble : *troubles) by_package.emplace(TextOf(trouble, "package"), &trouble);
   }
   Table table({{"PACKAGE"}, {"DOCUMENT"}, {"WHAT"}});
   for (const auto& [package, trouble] : by_package) {
-    table.AddRow({Printable(package), Printable(FileText(*trouble, "path")),
-                  Printable(FileText(*trouble, "what"))});
+    table.AddRow({Printable(package), Printable(TextOf(*trouble, "path")),
+                  Printable(TextOf(*trouble, "what"))});
   }
   if (!table.empty()) Print(table.Render({.width = TerminalWidth(), .color = UseColor()}));
-  const auto equal = files.find("equal");
-  PrintLine("files: " + FileCount(files, "files") + ", " + FileCount(files, "missing") +
-            " missing, " + FileCount(files, "extra") + " extra, " + FileCount(files, "differing") +
-            " differing, " + FileCount(files, "unsettled") +
-            " unsettled; equal: " + (equal != files.end() && *equal == true ? "yes" : "NO"));
+  PrintLine("files: " + CountOf(files, "files") + ", " + CountOf(files, "missing") + " missing, " +
+            CountOf(files, "extra") + " extra, " + CountOf(files, "differing") + " differing, " +
+            CountOf(files, "unsettled") +
+            " unsettled; equal: " + (SaysYes(files, "equal") ? "yes" : "NO"));
+}
+
+std::string TextOf(const Json& json, const char* key) {
+  const auto at = json.find(key);
+  return at != json.end() && at->is_string() ? at->get<std::string>() : "?";
+}
+
+std::string CountOf(const Json& json, const char* key) {
+  const auto at = json.find(key);
+  return at != json.end() && at->is_number_unsigned() ? FormatCount(at->get<uint64_t>()) : "?";
+}
+
+bool SaysYes(const Json& json, const char* key) {
+  const auto at = json.find(key);
+  return at != json.end() && at->is_boolean() && at->get<bool>();
 }
 
 }  // namespace kembar::ctl

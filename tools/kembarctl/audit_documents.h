@@ -5,8 +5,8 @@
 #pragma once
 
 #include <cstdint>
+#include <set>
 #include <string>
-#include <string_view>
 #include <vector>
 
 #include "tools/documents/audit.h"
@@ -15,8 +15,8 @@
 
 namespace kembar::ctl {
 
-// What the names of sources of documents begin with.
-inline constexpr std::string_view kDocumentsSources = "documents/";
+// The sources that have living documents in the log: each should have an audit.
+Result<std::set<std::string>> CapturedDirectories(client::NodeStubs* node, const std::string& log);
 
 struct DirectoryAuditOptions {
   std::string dir;
@@ -32,11 +32,15 @@ struct DirectoryAudit {
 // Reads every file below `dir`. kNotFound, kInvalid: no source, or several.
 Result<DirectoryAudit> AuditDirectory(Context* context, const DirectoryAuditOptions& options);
 
-// "files" of an audit's payload, with all troubles.
-Json FilesJson(const documents::AuditReport& report);
-// Adds the files of one audit to those of others: sums, and all troubles.
+// Adds the "files" of one audit to those of others: sums, and all troubles. Equal only if all say
+// that they are.
 void MergeFiles(const Json& files, Json* all);
 // For people: the troubles by package, then one line of counts. Nothing when there is no "files".
 void PrintFiles(const Json& files);
+
+// Of an audit's payload, which may be anything: "?" where there is no such text or count.
+std::string TextOf(const Json& json, const char* key);
+std::string CountOf(const Json& json, const char* key);
+bool SaysYes(const Json& json, const char* key);
 
 }  // namespace kembar::ctl

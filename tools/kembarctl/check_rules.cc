@@ -98,6 +98,26 @@ void JudgeLag(const LogView& view, const CheckThresholds& limits, Findings* find
   }
 }
 
+void JudgePackages(const LogView& view, Findings* findings) {
+  for (const NodeRow& row : view.nodes) {
+    if (!row.packages || row.packages->incomplete == 0) continue;
+    findings->Add(Severity::kWarning,
+                  row.name + ": " + std::to_string(row.packages->incomplete) +
+                      " packages are incomplete (kembarctl package list --state incomplete)");
+  }
+}
+
+// A backup that has silently stopped: the log is level at both sites, and nothing comes into it.
+void JudgeSources(const LogView& view, const CheckThresholds& limits, Findings* findings) {
+  for (const SourceRow& row : view.sources) {
+    if (row.retired || row.age_seconds < limits.warn_source_s) continue;
+    findings->Add(
+        row.age_seconds >= limits.crit_source_s ? Severity::kCritical : Severity::kWarning,
+        row.name + " not heard for " + Number(row.age_seconds) +
+            " s: is its kembar-agent running?");
+  }
+}
+
 // Labels are quoted because of the hyphens; U is the convention's "unknown".
 std::string Perfdata(const LogView& view, const CheckThresholds& limits) {
   size_t answering = 0;
@@ -116,6 +136,11 @@ std::string Perfdata(const LogView& view, const CheckThresholds& limits) {
             "'=" + (row.lag_bytes ? std::to_string(*row.lag_bytes) + "B" : std::string("U")) +
             ";;;0";
   }
+  for (const SourceRow& row : view.sources) {
+    if (row.retired) continue;
+    text += " 'age_" + row.name + "'=" + Number(row.age_seconds) + "s;" +
+            Number(limits.warn_source_s) + ";" + Number(limits.crit_source_s) + ";0";
+  }
   return "'commit_index'=" + std::to_string(view.commit_index) +
          "c 'nodes_reachable'=" + std::to_string(answering) + ";;;0;" +
          std::to_string(view.nodes.size()) + " 'epoch'=" + std::to_string(EpochNumber(view.epoch)) +
@@ -131,6 +156,8 @@ Verdict JudgeLog(const LogView& view, const CheckThresholds& thresholds) {
   JudgeMembership(view, &findings);
   JudgeReach(view, &findings);
   JudgeLag(view, thresholds, &findings);
+  JudgeSources(view, thresholds, &findings);
+  JudgePackages(view, &findings);
   findings.Into(&verdict);
   if (verdict.severity == Severity::kOk) {
     verdict.reasons.push_back("log " + view.log + " " + view.state + ", primary " + view.primary +

@@ -18,6 +18,8 @@ enum class Severity : int { kOk = 0, kWarning = 1, kCritical = 2, kUnknown = 3 }
 struct CheckThresholds {
   double warn_lag_s = 60;
   double crit_lag_s = 600;
+  double warn_source_s = 600;  // a capture not heard for so long
+  double crit_source_s = 1800;
 };
 
 struct Verdict {

@@ -3,10 +3,13 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cstdint>
+#include <set>
 
 #include "tools/kembarctl/audit_documents.h"
 #include "tools/kembarctl/commands.h"
 #include "tools/kembarctl/restore_common.h"
+#include "tools/kembarctl/status_view.h"
 #include "tools/restore/audit.h"
 
 namespace kembar::ctl {
@@ -29,29 +32,15 @@ int64_t NowUs() {
       .count();
 }
 
+constexpr char kNever[] = " was never audited";
+
 struct View {
   Json json;
   std::vector<std::string> troubles;
 };
 
-void AddTableTroubles(const Json& tables, View* view) {
-  if (!tables.is_array()) return;
-  for (const Json& table : tables) {
-    const auto equal = table.find("equal");
-    if (equal != table.end() && equal->is_boolean() && equal->get<bool>()) continue;
-    view->troubles.push_back("table " + table.value("name", std::string("?")) + " is not equal");
-  }
-}
-
-void AddFiles(const Json& files, const std::string& source, View* view) {
-  MergeFiles(files, &view->json["files"]);
-  const auto equal = files.find("equal");
-  if (equal == files.end() || *equal == true) return;
-  view->troubles.push_back("the files of " + source + " are not equal");
-}
-
-// Adds one recorded audit. What can't be read has not been checked.
-void AddRecorded(const restore::RecordedAudit& audit, double max_age_h, View* view) {
+// Adds one audit: what it found, and what it does not show to be equal.
+void AddResult(const restore::RecordedAudit& audit, double max_age_h, View* view) {
   const double age_s = static_cast<double>(NowUs() - audit.time_us) / 1e6;
   view->json["sources"].push_back({{"source", audit.source},
                                    {"index", audit.index},
@@ -62,24 +51,42 @@ void AddRecorded(const restore::RecordedAudit& audit, double max_age_h, View* vi
                              FormatDuration(static_cast<uint64_t>(age_s)) + " old");
   }
   const Json payload = Json::parse(audit.payload, nullptr, false);
-  const bool has_tables = payload.is_object() && payload.contains("tables");
-  const bool has_files = payload.is_object() && payload.contains("files");
-  if (!has_tables && !has_files) {
-    view->troubles.push_back("the audit of " + audit.source + " cannot be read");
-    return;
+  const auto tables = payload.find("tables");
+  if (tables != payload.end() && tables->is_array()) {
+    for (const Json& table : *tables) view->json["tables"].push_back(table);
   }
-  if (has_tables && payload["tables"].is_array()) {
-    AddTableTroubles(payload["tables"], view);
-    for (const Json& table : payload["tables"]) view->json["tables"].push_back(table);
+  const auto files = payload.find("files");
+  if (files != payload.end() && files->is_object()) MergeFiles(*files, &view->json["files"]);
+  for (std::string& trouble : restore::TroublesOf(audit)) {
+    view->troubles.push_back(std::move(trouble));
   }
-  if (has_files && payload["files"].is_object()) {
-    AddFiles(payload["files"], audit.source, view);
-  }
+}
+
+// A source without an audit is one that nobody has checked.
+void AddNever(const std::string& source, View* view) {
+  view->json["sources"].push_back(
+      {{"source", source}, {"index", nullptr}, {"time", nullptr}, {"age_seconds", nullptr}});
+  view->troubles.push_back("source " + source + kNever);
 }
 
 Json TableJson(const restore::TableFinding& table) {
   return {{"name", table.name.Display()}, {"rows", table.rows},   {"equal", table.Equal()},
           {"missing", table.missing},     {"extra", table.extra}, {"differing", table.differing}};
+}
+
+std::string AgeText(const Json& source) {
+  if (!source["age_seconds"].is_number()) return "never";
+  const double age_s = std::max(0.0, source["age_seconds"].get<double>());
+  return FormatDuration(static_cast<uint64_t>(age_s)) + " ago";
+}
+
+std::string HintFor(const std::string& trouble) {
+  if (trouble.starts_with("table ")) {
+    return "kembarctl compare postgres --dsn DSN names packages and rows";
+  }
+  if (!trouble.ends_with(kNever)) return "";
+  return "kembar-agent makes one every audit_every_s, the first so long after its start; SIGUSR1 "
+         "asks it for one now, --dsn and --dir make one here";
 }
 
 Outcome Finish(const Context& context, const View& view) {
@@ -88,17 +95,13 @@ Outcome Finish(const Context& context, const View& view) {
   } else {
     Table table({{"TABLE"}, {"ROWS", Align::kRight}, {"EQUAL"}});
     for (const Json& row : view.json["tables"]) {
-      const bool equal = row.contains("equal") && row["equal"] == true;
-      table.AddRow({Printable(row.value("name", std::string("?"))),
-                    FormatCount(row.value("rows", uint64_t{0})), equal ? "yes" : "NO"});
+      table.AddRow({Printable(TextOf(row, "name")), CountOf(row, "rows"),
+                    SaysYes(row, "equal") ? "yes" : "NO"});
     }
     if (!table.empty()) Print(table.Render({.width = TerminalWidth(), .color = UseColor()}));
     PrintFiles(view.json["files"]);
     for (const Json& source : view.json["sources"]) {
-      PrintLine(
-          Printable(source.value("source", std::string())) + ": " +
-          FormatDuration(static_cast<uint64_t>(std::max(0.0, source.value("age_seconds", 0.0)))) +
-          " ago");
+      PrintLine(Printable(TextOf(source, "source")) + ": " + AgeText(source));
     }
   }
   if (view.troubles.empty()) return kExitOk;
@@ -106,10 +109,7 @@ Outcome Finish(const Context& context, const View& view) {
   if (view.troubles.size() > 1) {
     first += ", and " + std::to_string(view.troubles.size() - 1) + " more";
   }
-  return Status(Code::kDiverged, "audit: " + first,
-                view.troubles.front().starts_with("table ")
-                    ? "kembarctl compare postgres --dsn DSN names packages and rows"
-                    : "");
+  return Status(Code::kDiverged, "audit: " + first, HintFor(view.troubles.front()));
 }
 
 View NewView() {
@@ -120,20 +120,55 @@ View NewView() {
   return view;
 }
 
+struct Sources {
+  std::set<std::string> living;   // each should have an audit
+  std::set<std::string> retired;  // have ended: nothing is left to compare the log with
+};
+
+// By what the log holds of them, and by what nodes have heard.
+Result<Sources> KnownSources(Context* context, const std::string& at) {
+  ASSIGN_OR_RETURN(client::Cluster * cluster, context->Connect());
+  ASSIGN_OR_RETURN(const std::string name, context->Log());
+  ASSIGN_OR_RETURN(const auto node, context->Reader(at));
+  restore::NodeLog log(node, name);
+  Sources sources;
+  ASSIGN_OR_RETURN(sources.living, restore::CapturedDatabases(&log));
+  ASSIGN_OR_RETURN(std::set<std::string> directories, CapturedDirectories(node.get(), name));
+  sources.living.merge(directories);
+  for (const SourceRow& row : MakeLogView(cluster->nodes(), name).sources) {
+    (row.retired ? sources.retired : sources.living).insert(row.name);
+  }
+  for (const std::string& source : sources.retired) sources.living.erase(source);
+  return sources;
+}
+
 Outcome ShowRecorded(Context* context, const AuditOptions& options) {
   ASSIGN_OR_RETURN(const auto log, OpenLog(context, options.at));
-  const auto audits = restore::ReadAudits(log.get(), options.source);
-  if (!audits.ok()) return audits.status().Prepend("audit");
-  View view = NewView();
-  for (const restore::RecordedAudit& audit : *audits) {
-    AddRecorded(audit, options.max_age_h, &view);
+  ASSIGN_OR_RETURN(auto audits, restore::ReadAudits(log.get(), options.source));
+  ASSIGN_OR_RETURN(Sources sources, KnownSources(context, options.at));
+  std::set<std::string>& unaudited = sources.living;
+  if (options.source.empty()) {
+    std::erase_if(audits, [&](const auto& a) { return sources.retired.contains(a.source); });
+  } else {
+    std::erase_if(unaudited, [&](const auto& source) { return source != options.source; });
   }
+  if (audits.empty() && unaudited.empty()) {
+    return Status(Code::kNotFound, options.source.empty()
+                                       ? "audit: nothing is captured into the log"
+                                       : "audit: the log knows no source " + options.source);
+  }
+  View view = NewView();
+  for (const restore::RecordedAudit& audit : audits) {
+    AddResult(audit, options.max_age_h, &view);
+    unaudited.erase(audit.source);
+  }
+  for (const std::string& source : unaudited) AddNever(source, &view);
   return Finish(*context, view);
 }
 
 Status AuditDatabase(Context* context, const AuditOptions& options, View* view) {
   ASSIGN_OR_RETURN(const auto log, OpenLog(context, options.at));
-  const bool other = options.source.starts_with(kDocumentsSources);
+  const bool other = options.source.starts_with(documents::kDocumentsSources);
   LazyBar bar("audit");
   const Result<restore::Audit> audit = restore::AuditSource(
       log.get(),
@@ -143,30 +178,26 @@ Status AuditDatabase(Context* context, const AuditOptions& options, View* view) 
   RETURN_IF_ERROR(audit.status());
   SetBoundary(audit->report.boundary, &view->json);
   view->json["lsn"] = capture::FormatLsn(audit->lsn);
+  Json tables = Json::array();
   for (const restore::TableFinding& table : audit->report.tables) {
-    view->json["tables"].push_back(TableJson(table));
+    tables.push_back(TableJson(table));
   }
-  view->json["sources"].push_back({{"source", audit->report.boundary.source},
-                                   {"index", audit->report.boundary.index},
-                                   {"time", JsonTime(NowUs())},
-                                   {"age_seconds", 0.0}});
-  AddTableTroubles(view->json["tables"], view);
+  const restore::Boundary& boundary = audit->report.boundary;
+  AddResult({boundary.source, boundary.index, NowUs(), Dump({{"tables", std::move(tables)}})},
+            options.max_age_h, view);
   return Status::Ok();
 }
 
 Status AuditFiles(Context* context, const AuditOptions& options, View* view) {
-  const bool given = options.source.starts_with(kDocumentsSources);
+  const bool given = options.source.starts_with(documents::kDocumentsSources);
   ASSIGN_OR_RETURN(const DirectoryAudit audit,
                    AuditDirectory(context, {.dir = options.dir,
                                             .source = given ? options.source : "",
                                             .at = options.at,
                                             .exclude = options.exclude}));
-  view->json["sources"].push_back(
-      {{"source", audit.source},
-       {"index", audit.index},
-       {"time", JsonTime(audit.report.time_us)},
-       {"age_seconds", static_cast<double>(NowUs() - audit.report.time_us) / 1e6}});
-  AddFiles(FilesJson(audit.report), audit.source, view);
+  AddResult({audit.source, audit.index, audit.report.time_us,
+             documents::EncodeAudit(audit.report, SIZE_MAX)},
+            options.max_age_h, view);
   return Status::Ok();
 }
 
@@ -187,8 +218,9 @@ void AddAudit(CLI::App* app, Context* context) {
   CLI::App* command = app->add_subcommand(
       "audit", "Does the log hold what its living sources hold? The latest audit, or one now");
   command->footer(
-      "Exit code 1 when anything is unequal, the latest audit is too old, there is none, or one\n"
-      "could not be made: a check that did not run has failed.");
+      "Exit code 1 when anything is unequal, the latest audit of a source is too old, a source\n"
+      "has none, or one could not be made: a check that did not run has failed. kembar-agent\n"
+      "makes the first one audit_every_s after its start; SIGUSR1 asks it for one now.");
   command->add_option("--dsn", options->dsn,
                       "Audit this living source now (its user needs REPLICATION)");
   command->add_option(

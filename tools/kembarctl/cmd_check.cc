@@ -30,6 +30,14 @@ void AddCheck(CLI::App* app, Context* context) {
       ->capture_default_str();
   command->add_option("--crit-lag", thresholds->crit_lag_s, "CRITICAL from this lag on, in seconds")
       ->capture_default_str();
+  command
+      ->add_option("--warn-source", thresholds->warn_source_s,
+                   "WARNING when a capture was not heard for so long, in seconds")
+      ->capture_default_str();
+  command
+      ->add_option("--crit-source", thresholds->crit_source_s,
+                   "CRITICAL when a capture was not heard for so long, in seconds")
+      ->capture_default_str();
   command->callback([context, thresholds] {
     context->run = [context, thresholds] { return RunCheck(context, *thresholds); };
   });

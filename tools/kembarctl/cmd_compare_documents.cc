@@ -4,9 +4,7 @@
 #include <map>
 #include <set>
 
-#include "tools/capture/path.h"
 #include "tools/documents/fetch.h"
-#include "tools/documents/referenced.h"
 #include "tools/kembarctl/commands.h"
 #include "tools/kembarctl/cut.h"
 #include "tools/kembarctl/restore_common.h"
@@ -17,11 +15,8 @@ namespace {
 using documents::FileFinding;
 using documents::FileState;
 
-struct CompareDocumentsOptions {
+struct CompareDocumentsOptions : DocumentsOptions {
   std::string dir;
-  std::vector<std::string> packages;
-  std::string as_of;
-  std::string at;
 };
 
 const char* StateText(FileState state) {
@@ -54,9 +49,8 @@ Json PackageFindingJson(const std::string& package, const PackageFindings& findi
   for (const auto& [state, list] : findings.files) {
     if (state == FileState::kIdentical) continue;
     for (const FileFinding& file : list) {
-      files.push_back({{"path", capture::EncodePath(file.path)},
-                       {"state", StateText(state)},
-                       {"what", file.what}});
+      files.push_back(
+          {{"path", JsonPath(file.path)}, {"state", StateText(state)}, {"what", file.what}});
     }
   }
   return {{"package", package}, {"documents", std::move(files)}};
@@ -90,27 +84,34 @@ Json ReportJson(const std::map<std::string, PackageFindings>& packages) {
   return json;
 }
 
+// A restore brings the referenced back for the rows' sake; where they are not, nothing is missing.
+// Of what the log has a record that cannot be read, no file can be equal, and none is extra.
+void Judge(const DocumentsOfMoment& found, std::vector<FileFinding>* findings) {
+  std::set<std::string> may_lack;
+  std::set<std::string> unreadable;
+  for (const auto& placed : found.referenced.documents) may_lack.insert(placed.document.path);
+  for (const documents::Trouble& trouble : found.unreadable) unreadable.insert(trouble.path);
+  std::erase_if(*findings, [&](const FileFinding& finding) {
+    return (finding.state == FileState::kMissing && may_lack.contains(finding.path)) ||
+           (finding.state == FileState::kExtra && unreadable.contains(finding.path));
+  });
+  for (const documents::Trouble& trouble : found.unreadable) {
+    findings->push_back({trouble.package, trouble.path, FileState::kMissing, trouble.why});
+  }
+}
+
 Outcome RunCompareDocuments(Context* context, const CompareDocumentsOptions& options) {
-  ASSIGN_OR_RETURN(const std::string log, context->Log());
-  ASSIGN_OR_RETURN(const v1::AsOf as_of, ResolveAsOf(context, options.as_of, options.at, {}));
-  ASSIGN_OR_RETURN(const auto reader, context->Reader(options.at));
-  ASSIGN_OR_RETURN(auto list, documents::ListDocuments(reader.get(), log, as_of, options.packages));
-  ASSIGN_OR_RETURN(const documents::Referenced referenced,
-                   documents::FindReferenced(reader.get(), log, as_of, options.packages, list));
-  list.insert(list.end(), referenced.documents.begin(), referenced.documents.end());
+  ASSIGN_OR_RETURN(const DocumentsOfMoment found, ListDocumentsOfMoment(context, options));
   LazyBar bar("compare documents");
-  const Result<std::vector<FileFinding>> findings =
-      documents::CompareDocuments(list, options.dir, options.packages.empty(), bar.Updater());
+  Result<std::vector<FileFinding>> findings = documents::CompareDocuments(
+      found.documents, options.dir, options.packages.empty(), bar.Updater());
   bar.Finish();
   if (!findings.ok()) return findings.status().Prepend("compare documents");
-  // A restore brings these back for the rows' sake; where they are not, nothing is missing.
-  std::set<std::string> may_lack;
-  for (const auto& placed : referenced.documents) may_lack.insert(placed.document.path);
+  Judge(found, &*findings);
   std::map<std::string, PackageFindings> packages;
   Table table({{"PACKAGE"}, {"STATE"}, {"DOCUMENT"}, {"WHAT"}});
   bool same = true;
   for (const FileFinding& finding : *findings) {
-    if (finding.state == FileState::kMissing && may_lack.contains(finding.path)) continue;
     packages[finding.package].files[finding.state].push_back(finding);
     if (finding.state == FileState::kIdentical) continue;
     same = false;
@@ -138,10 +139,13 @@ void AddCompareDocuments(CLI::App* parent, Context* context) {
   CLI::App* command = parent->add_subcommand(
       "documents", "A directory: identical, differing, missing, extra, by package");
   command->add_option("--dir", options->dir, "The directory to look at")->required();
-  command->add_option("--package", options->packages, "Only the documents of these packages");
+  command->add_option("--package", options->packages,
+                      "Only the documents of these packages; - has those of no package");
   command->add_option("--as-of", options->as_of,
                       "As the log was at this index or time, such as 2019-07-08T12:00:00+07:00,\n"
                       "or at the newest cut at which all documents were there: cut");
+  command->add_option("--source", options->source,
+                      "Of several captured databases: whose cut, such as postgres/spse");
   command->add_option("--at", options->at, "The node to ask (default: the primary)");
   command->callback([context, options] {
     context->run = [context, options] { return RunCompareDocuments(context, *options); };

@@ -63,9 +63,10 @@ Result<QuarantineRow> Summarize(QuarantineReader* reader, const SetAside& aside)
                     .last_index = aside.entry.last_index(),
                     .acknowledged_to = aside.entry.acknowledged_to()};
   for (const SetAsideBatch& batch : aside.batches) {
-    ASSIGN_OR_RETURN(const bool present, reader->IsInLog(batch));
+    ASSIGN_OR_RETURN(const Standing standing, reader->Find(aside, batch));
     row.records += batch.records.size();
-    row.resubmitted += present ? batch.records.size() : 0;
+    if (standing == Standing::kPresent) row.resubmitted += batch.records.size();
+    if (standing == Standing::kSuperseded) row.superseded += batch.records.size();
     for (const v1::Record& record : batch.records) row.packages.push_back(record.package());
   }
   std::sort(row.packages.begin(), row.packages.end());
@@ -82,6 +83,7 @@ Outcome RunList(Context* context, const QuarantineOptions& options) {
     Json json = EntryJson(aside);
     json["records"] = row.records;
     json["resubmitted"] = row.resubmitted;
+    json["superseded"] = row.superseded;
     json["packages"] = row.packages;
     array.push_back(std::move(json));
     rows.push_back(std::move(row));
@@ -148,15 +150,14 @@ Outcome RunResubmit(Context* context, const QuarantineOptions& options) {
   ASSIGN_OR_RETURN(client::PrimaryFollower * follower, context->Follower());
   uint64_t resubmitted = 0;
   uint64_t present = 0;
+  uint64_t superseded = 0;
   uint64_t control = 0;
   for (const SetAside& aside : session.asides) {
     control += aside.control_records;
-    // Read afresh for each, so that what was just resubmitted from one node counts for the next.
-    QuarantineReader reader(session.cluster, follower->log(), context->timeout());
     for (const SetAsideBatch& batch : aside.batches) {
-      ASSIGN_OR_RETURN(const bool is_present, reader.IsInLog(batch));
-      if (is_present) {
-        present += batch.records.size();
+      ASSIGN_OR_RETURN(const Standing standing, session.reader->Find(aside, batch));
+      if (standing != Standing::kAbsent) {
+        (standing == Standing::kPresent ? present : superseded) += batch.records.size();
         continue;
       }
       Result<v1::AppendResponse> answer = client::AppendOnce(
@@ -174,10 +175,12 @@ Outcome RunResubmit(Context* context, const QuarantineOptions& options) {
   if (context->json()) {
     PrintLine(Dump({{"resubmitted", resubmitted},
                     {"already_present", present},
+                    {"superseded", superseded},
                     {"control_records", control}}));
   } else {
     PrintLine(std::to_string(resubmitted) + " records resubmitted, " + std::to_string(present) +
-              " were in the log already");
+              " were in the log already, " + std::to_string(superseded) +
+              " stay in quarantine: something newer came for their items");
   }
   return kExitOk;
 }
@@ -212,7 +215,8 @@ void AddQuarantine(CLI::App* app, Context* context) {
   AddOne(command, context, "list", "What is set aside, where, and what of it is back", RunList);
   AddOne(command, context, "show", "The records, with package and origin", RunShow);
   AddOne(command, context, "export", "The records with contents, as JSON lines", RunExport);
-  AddOne(command, context, "resubmit", "Append them again, each once", RunResubmit);
+  AddOne(command, context, "resubmit",
+         "Append them again, each once, unless something newer came for their items", RunResubmit);
 }
 
 }  // namespace kembar::ctl

@@ -4,9 +4,7 @@
 
 #include <chrono>
 
-#include "tools/capture/path.h"
 #include "tools/documents/fetch.h"
-#include "tools/documents/referenced.h"
 #include "tools/kembarctl/commands.h"
 #include "tools/kembarctl/cut.h"
 #include "tools/kembarctl/restore_common.h"
@@ -14,11 +12,8 @@
 namespace kembar::ctl {
 namespace {
 
-struct RestoreDocumentsOptions {
+struct RestoreDocumentsOptions : DocumentsOptions {
   std::string to;
-  std::vector<std::string> packages;
-  std::string as_of;
-  std::string at;
   bool overwrite = false;
 };
 
@@ -37,9 +32,8 @@ Result<documents::Nodes> NodesOf(Context* context, const std::string& log,
 Json TroublesJson(const std::vector<documents::Trouble>& troubles) {
   Json json = Json::array();
   for (const documents::Trouble& trouble : troubles) {
-    json.push_back({{"package", trouble.package},
-                    {"path", capture::EncodePath(trouble.path)},
-                    {"why", trouble.why}});
+    json.push_back(
+        {{"package", trouble.package}, {"path", JsonPath(trouble.path)}, {"why", trouble.why}});
   }
   return json;
 }
@@ -81,26 +75,21 @@ void Tell(const Context& context, const documents::RestoreReport& report,
 
 Outcome RunRestoreDocuments(Context* context, const RestoreDocumentsOptions& options) {
   const auto start = std::chrono::steady_clock::now();
-  ASSIGN_OR_RETURN(const std::string log, context->Log());
-  ASSIGN_OR_RETURN(const v1::AsOf as_of, ResolveAsOf(context, options.as_of, options.at, {}));
-  ASSIGN_OR_RETURN(const auto reader, context->Reader(options.at));
-  ASSIGN_OR_RETURN(documents::Nodes nodes, NodesOf(context, log, reader));
-  ASSIGN_OR_RETURN(auto list, documents::ListDocuments(reader.get(), log, as_of, options.packages));
-  ASSIGN_OR_RETURN(const documents::Referenced referenced,
-                   documents::FindReferenced(reader.get(), log, as_of, options.packages, list));
-  list.insert(list.end(), referenced.documents.begin(), referenced.documents.end());
+  ASSIGN_OR_RETURN(const DocumentsOfMoment found, ListDocumentsOfMoment(context, options));
+  ASSIGN_OR_RETURN(documents::Nodes nodes, NodesOf(context, found.log, found.node));
   documents::Fetcher fetcher(std::move(nodes));
   LazyBar bar("restore documents");
-  const Result<documents::RestoreReport> report =
-      documents::RestoreDocuments(&fetcher, list, options.to, options.overwrite, bar.Updater());
+  Result<documents::RestoreReport> report = documents::RestoreDocuments(
+      &fetcher, found.documents, options.to, options.overwrite, bar.Updater());
   bar.Finish();
   if (!report.ok()) {
     const Status why = report.status().Prepend("restore documents");
     return Status(why.code(), why.message(), "run the same command again: it goes on from there");
   }
+  report->missing.insert(report->missing.end(), found.unreadable.begin(), found.unreadable.end());
   const double seconds =
       std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-  Tell(*context, *report, referenced, seconds);
+  Tell(*context, *report, found.referenced, seconds);
   if (report->missing.empty() && report->refused.empty()) return kExitOk;
   if (!report->refused.empty()) Note("--overwrite replaces files that differ");
   return kExitFailed;
@@ -113,11 +102,14 @@ void AddRestoreDocuments(CLI::App* parent, Context* context) {
   CLI::App* command = parent->add_subcommand(
       "documents", "Files into a directory; equal ones are skipped, so it can be repeated");
   command->add_option("--to", options->to, "The directory to write to")->required();
-  command->add_option("--package", options->packages, "Only the documents of these packages");
+  command->add_option("--package", options->packages,
+                      "Only the documents of these packages; - has those of no package");
   command->add_option(
       "--as-of", options->as_of,
       "As it was at this index or time, such as 2019-07-08T12:00:00+07:00, or at the\n"
       "newest cut at which all documents were there: cut");
+  command->add_option("--source", options->source,
+                      "Of several captured databases: whose cut, such as postgres/spse");
   command->add_option("--at", options->at, "The node to ask first (default: the primary)");
   command->add_flag("--overwrite", options->overwrite, "Replace files that differ");
   command->callback([context, options] {

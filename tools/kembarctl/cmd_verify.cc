@@ -45,7 +45,7 @@ Outcome RunVerify(Context* context) {
   ASSIGN_OR_RETURN(const std::string log, context->Log());
   std::vector<VerifyRow> rows;
   bool good = true;
-  for (const client::NodeView& view : cluster->nodes()) {
+  for (const client::NodeView& view : cluster->NodesOf(log)) {
     rows.push_back(VerifyNode(cluster, view, log));
     good = good && rows.back().errors.empty();
   }

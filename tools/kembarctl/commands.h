@@ -25,6 +25,7 @@ void AddRestore(CLI::App* app, Context* context);
 void AddCompare(CLI::App* app, Context* context);
 void AddAudit(CLI::App* app, Context* context);
 void AddCut(CLI::App* app, Context* context);
+void AddSource(CLI::App* app, Context* context);
 void AddManual(CLI::App* app, Context* context);
 void AddFailover(CLI::App* app, Context* context);
 void AddSwitchover(CLI::App* app, Context* context);

@@ -4,9 +4,8 @@
 #include <algorithm>
 
 #include "tools/capture/names.h"
+#include "tools/capture/path.h"
 #include "tools/client/reader.h"
-#include "tools/documents/fetch.h"
-#include "tools/documents/referenced.h"
 #include "tools/kembarctl/parse.h"
 
 namespace kembar::ctl {
@@ -107,11 +106,32 @@ Result<Cut> FindWholeCut(Context* context, const std::string& at, const std::str
 Result<v1::AsOf> ResolveAsOf(Context* context, const std::string& as_of, const std::string& at,
                              const std::string& source) {
   if (as_of != "cut") return ParseAsOf(as_of);
-  ASSIGN_OR_RETURN(const Cut cut, FindWholeCut(context, at, source));
+  ASSIGN_OR_RETURN(const auto log, OpenLog(context, at));
+  ASSIGN_OR_RETURN(const auto newest, restore::FindBoundary(log.get(), v1::AsOf(), source));
+  ASSIGN_OR_RETURN(const Cut cut, FindWholeCut(context, at, newest.source));
   Note("as of the cut at record " + FormatCount(cut.index) + ", " + FormatTime(cut.time_us));
   v1::AsOf resolved;
   resolved.set_index(cut.index);
   return resolved;
+}
+
+Result<DocumentsOfMoment> ListDocumentsOfMoment(Context* context, const DocumentsOptions& options) {
+  DocumentsOfMoment found;
+  ASSIGN_OR_RETURN(found.log, context->Log());
+  ASSIGN_OR_RETURN(const v1::AsOf as_of,
+                   ResolveAsOf(context, options.as_of, options.at, options.source));
+  ASSIGN_OR_RETURN(found.node, context->Reader(options.at));
+  ASSIGN_OR_RETURN(found.documents, documents::ListDocuments(found.node.get(), found.log, as_of,
+                                                             options.packages, &found.unreadable));
+  ASSIGN_OR_RETURN(found.referenced, documents::FindReferenced(found.node.get(), found.log, as_of,
+                                                               options.packages, found.documents));
+  found.documents.insert(found.documents.end(), found.referenced.documents.begin(),
+                         found.referenced.documents.end());
+  return found;
+}
+
+std::string JsonPath(const std::string& path) {
+  return capture::IsPlainPath(path) ? capture::EncodePath(path) : path;
 }
 
 }  // namespace kembar::ctl

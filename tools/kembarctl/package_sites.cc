@@ -28,9 +28,7 @@ PackageSite AskSite(client::Cluster* cluster, const client::NodeView& view,
 
 std::vector<PackageSite> AskSites(client::Cluster* cluster, const v1::ShowPackageRequest& request) {
   std::vector<PackageSite> sites;
-  for (const client::NodeView& view : cluster->nodes()) {
-    // A hub that holds other logs only is no site of this package.
-    if (view.reachable && view.Log(request.log()) == nullptr) continue;
+  for (const client::NodeView& view : cluster->NodesOf(request.log())) {
     sites.push_back(AskSite(cluster, view, request));
   }
   return sites;

@@ -20,7 +20,7 @@ struct PackageSite {
   std::string error;                 // why it could not be asked; empty: it was
 };
 
-// All nodes of the log; one that does not answer has an error.
+// All nodes of the log; one that does not answer, or lacks the log, has an error.
 std::vector<PackageSite> AskSites(client::Cluster* cluster, const v1::ShowPackageRequest& request);
 
 // [{"name","state","missing_documents","missing":[…],"error"}]

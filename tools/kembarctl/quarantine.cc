@@ -17,6 +17,12 @@ bool IsRow(const v1::Record& record) {
   return record.kind() == v1::RECORD_KIND_PUT || record.kind() == v1::RECORD_KIND_DELETE;
 }
 
+bool IsResubmitted(const v1::Record& record) { return record.source().starts_with(kSourcePrefix); }
+
+bool SamePlace(const v1::Record& a, const v1::Record& b) {
+  return a.source() == b.source() && a.position() == b.position();
+}
+
 bool SameRow(const v1::Record& a, const v1::Record& b) {
   return a.kind() == b.kind() && a.package() == b.package() && a.item() == b.item() &&
          a.payload() == b.payload();
@@ -45,16 +51,24 @@ void AddRecords(const std::vector<v1::Record>& records, SetAside* aside) {
   if (!batch.records.empty()) aside->batches.push_back(std::move(batch));
 }
 
-bool IsPresent(const SetAsideBatch& batch, const std::vector<v1::Record>& history) {
-  return std::all_of(batch.records.begin(), batch.records.end(), [&](const v1::Record& row) {
-    return std::any_of(history.begin(), history.end(), [&](const v1::Record& held) {
-      if (!SameRow(row, held)) return false;
-      const bool repeated = held.source() == row.source() && held.position() == row.position();
-      const bool resubmitted =
-          held.source().starts_with(kSourcePrefix) && held.position() == batch.index;
-      return repeated || resubmitted;
-    });
-  });
+Standing StandingOf(const SetAsideBatch& batch, const std::vector<v1::Record>& since) {
+  const bool present =
+      std::all_of(batch.records.begin(), batch.records.end(), [&](const auto& row) {
+        return std::any_of(since.begin(), since.end(), [&](const v1::Record& held) {
+          return SameRow(row, held) &&
+                 (IsResubmitted(held) ? held.position() == batch.index : SamePlace(row, held));
+        });
+      });
+  if (present) return Standing::kPresent;
+  const bool superseded =
+      std::any_of(batch.records.begin(), batch.records.end(), [&](const auto& row) {
+        return std::any_of(since.begin(), since.end(), [&](const v1::Record& held) {
+          // What was resubmitted before it is older, though it stands later in the log.
+          const bool newer = !IsResubmitted(held) || held.position() > batch.index;
+          return newer && held.package() == row.package() && held.item() == row.item();
+        });
+      });
+  return superseded ? Standing::kSuperseded : Standing::kAbsent;
 }
 
 v1::AppendRequest ResubmitRequest(const std::string& log, const SetAside& aside,
@@ -131,38 +145,51 @@ Result<std::vector<SetAside>> QuarantineReader::Read(const QuarantineFilter& fil
   return found;
 }
 
-Result<const std::vector<v1::Record>*> QuarantineReader::History(const std::string& package) {
-  const auto it = histories_.find(package);
-  if (it != histories_.end()) return &it->second;
+// The records that made versions of the row's item since then: the newest, and all that say the
+// same.
+Status QuarantineReader::ReadSince(client::NodeStubs* node, uint64_t first_index,
+                                   const v1::Record& row, std::vector<v1::Record>* since) const {
+  v1::ListItemsRequest list;
+  list.set_log(log_);
+  list.set_package(row.package());
+  list.set_item_prefix(row.item());
+  list.set_versions_max(UINT32_MAX);
+  const std::string digest(AsBytes(Sha256({row.payload()})));
+  std::vector<uint64_t> indices;
+  RETURN_IF_ERROR(
+      client::ListItems(node, list, client::Deadline::Never(), [&](const v1::ItemVersion& version) {
+        // Newest first, and those that the name is only the beginning of come behind it.
+        if (version.item() != row.item() || version.index() < first_index) return false;
+        const bool same = version.kind() == row.kind() && version.payload_sha256() == digest;
+        if (indices.empty() || same) indices.push_back(version.index());
+        return true;
+      }));
+  for (const uint64_t index : indices) {
+    v1::ReadRequest read;
+    read.set_log(log_);
+    read.set_from(index);
+    read.set_to(index);
+    RETURN_IF_ERROR(client::ReadRecords(node, read, client::Deadline::After(timeout_),
+                                        [since](const v1::Record& record) {
+                                          since->push_back(record);
+                                          return true;
+                                        }));
+  }
+  return Status::Ok();
+}
+
+Result<Standing> QuarantineReader::Find(const SetAside& aside, const SetAsideBatch& batch) {
   const client::NodeView* primary = cluster_->Primary(log_);
   if (primary == nullptr) {
     return Status(Code::kUnavailable, "log " + log_ + " has no reachable primary",
                   "see kembarctl status");
   }
-  v1::PackageHistoryRequest request;
-  request.set_log(log_);
-  request.set_package(package);
-  std::vector<v1::Record> records;
-  const Status status =
-      client::PackageHistory(cluster_->Stubs(primary->address).get(), request,
-                             client::Deadline::Never(), [&](const v1::Record& record) {
-                               records.push_back(record);
-                               return true;
-                             });
-  if (!status.ok() && status.code() != Code::kNotFound) return status;
-  return &(histories_[package] = std::move(records));
-}
-
-Result<bool> QuarantineReader::IsInLog(const SetAsideBatch& batch) {
-  std::vector<v1::Record> history;
-  std::vector<std::string> asked;
-  for (const v1::Record& record : batch.records) {
-    if (std::find(asked.begin(), asked.end(), record.package()) != asked.end()) continue;
-    asked.push_back(record.package());
-    ASSIGN_OR_RETURN(const std::vector<v1::Record>* of_package, History(record.package()));
-    history.insert(history.end(), of_package->begin(), of_package->end());
+  const auto node = cluster_->Stubs(primary->address);
+  std::vector<v1::Record> since;
+  for (const v1::Record& row : batch.records) {
+    RETURN_IF_ERROR(ReadSince(node.get(), aside.entry.first_index(), row, &since));
   }
-  return IsPresent(batch, history);
+  return StandingOf(batch, since);
 }
 
 }  // namespace kembar::ctl

@@ -1,15 +1,18 @@
 // quarantine.h — records that a failover set aside: found on all nodes, compared with what the log
 // holds now, and made ready to be appended again, once.
 //
-// A set-aside batch counts as present when the package's history holds each of its rows again:
-// either from the same source and position (the source has repeated it itself), or resubmitted from
-// any node's quarantine with the same original index and content. So the same tail set aside on two
-// nodes does not come back twice, and nothing is taken for present that is not.
+// A set-aside batch counts as present when the log holds each of its rows again: either from the
+// same source and position (the source has repeated it itself), or resubmitted from any node's
+// quarantine with the same original index and content. So the same tail set aside on two nodes does
+// not come back twice, and nothing is taken for present that is not.
+//
+// It is superseded when something newer came for any of its items since the histories parted: a
+// capture that went on has said what is there now, and its old rows and markers on top would undo
+// that. Such a batch stays in quarantine; `export` gives it to whom it may concern.
 //
 // The rules are pure; QuarantineReader asks nodes.
 #pragma once
 
-#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -38,8 +41,11 @@ std::string ResubmitSource(const SetAside& aside);
 // Groups records into batches and drops those that only concern the log itself.
 void AddRecords(const std::vector<v1::Record>& records, SetAside* aside);
 
-// Whether `history`, the present records of the batch's packages, holds the batch already.
-bool IsPresent(const SetAsideBatch& batch, const std::vector<v1::Record>& history);
+enum class Standing : uint8_t { kAbsent, kPresent, kSuperseded };
+
+// What became of a batch, by the log's records of its items since the histories parted: of each
+// item the newest, and all that say the same as the batch.
+Standing StandingOf(const SetAsideBatch& batch, const std::vector<v1::Record>& since);
 
 // The request that appends the batch again.
 v1::AppendRequest ResubmitRequest(const std::string& log, const SetAside& aside,
@@ -59,18 +65,18 @@ class QuarantineReader {
   // What the reachable nodes have set aside. `silent` names the nodes that could not be asked.
   Result<std::vector<SetAside>> Read(const QuarantineFilter& filter,
                                      std::vector<std::string>* silent);
-  // Whether the log, as the primary holds it, has the batch already. Histories are asked once.
-  Result<bool> IsInLog(const SetAsideBatch& batch);
+  // What became of the batch in the log, as the primary holds it.
+  Result<Standing> Find(const SetAside& aside, const SetAsideBatch& batch);
 
  private:
   Status ReadNode(const client::NodeView& view, const QuarantineFilter& filter,
                   std::vector<SetAside>* out);
-  Result<const std::vector<v1::Record>*> History(const std::string& package);
+  Status ReadSince(client::NodeStubs* node, uint64_t first_index, const v1::Record& row,
+                   std::vector<v1::Record>* since) const;
 
   client::Cluster* const cluster_;
   const std::string log_;
   const client::Millis timeout_;
-  std::map<std::string, std::vector<v1::Record>> histories_;
 };
 
 }  // namespace kembar::ctl

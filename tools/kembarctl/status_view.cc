@@ -2,6 +2,7 @@
 #include "tools/kembarctl/status_view.h"
 
 #include <algorithm>
+#include <map>
 #include <tuple>
 
 #include "replicator/log/epoch_history.h"
@@ -91,6 +92,12 @@ void SetOwnWords(const Voice& voice, NodeRow* row) {
   row->durable_index = voice.log->durable_index();
   row->commit_index = voice.log->commit_index();
   row->quarantines = voice.log->quarantines();
+  if (voice.log->has_packages()) {
+    const v1::PackageTotals& totals = voice.log->packages();
+    row->packages = {.complete = totals.complete(),
+                     .incomplete = totals.incomplete(),
+                     .at_risk = totals.at_risk()};
+  }
   AddTrouble(voice.log->trouble(), row);
   AddTrouble(voice.log->hard().alarm(), row);
 }
@@ -190,10 +197,36 @@ void SetRefusedLinks(const std::vector<NodeView>& nodes, LogView* view) {
   }
 }
 
+// Of what the nodes say of each capture, the newest.
+void SetSources(const std::vector<Voice>& voices, LogView* view) {
+  std::map<std::string, SourceRow> rows;
+  for (const Voice& voice : voices) {
+    for (const v1::SourceStatus& source : voice.log->sources()) {
+      SourceRow& row = rows[source.source()];
+      if (row.last_index > source.last_index()) continue;
+      const int64_t age_us = voice.node->status.wall_us() - source.last_time_us();
+      row = {.name = source.source(),
+             .last_index = source.last_index(),
+             .last_time_us = source.last_time_us(),
+             .age_seconds = static_cast<double>(std::max<int64_t>(age_us, 0)) / 1e6,
+             .retired = source.retired() || (row.retired && row.last_index == source.last_index())};
+    }
+  }
+  for (auto& [name, row] : rows) view->sources.push_back(std::move(row));
+}
+
+Json PackagesJson(const std::optional<PackageTally>& packages) {
+  if (!packages) return nullptr;
+  return {{"complete", packages->complete},
+          {"incomplete", packages->incomplete},
+          {"at_risk", packages->at_risk}};
+}
+
 }  // namespace
 
-LogView MakeLogView(const std::vector<NodeView>& nodes, const std::string& log) {
+LogView MakeLogView(const std::vector<NodeView>& asked, const std::string& log) {
   LogView view{.log = log, .mode = "unknown", .state = "no-primary"};
+  const std::vector<NodeView> nodes = client::OfLog(asked, log);
   const std::vector<Voice> voices = Voices(nodes, log);
   if (const Voice* speaker = Speaker(voices)) {
     view.primary_reachable = IsPrimary(*speaker);
@@ -219,8 +252,21 @@ LogView MakeLogView(const std::vector<NodeView>& nodes, const std::string& log) 
   }
   SetAlarms(voices, &view);
   SetRefusedLinks(nodes, &view);
+  SetSources(voices, &view);
   for (const NodeView& node : nodes) view.nodes.push_back(MakeRow(node, voices, view, control));
   return view;
+}
+
+Json SourcesJson(const LogView& view) {
+  Json sources = Json::array();
+  for (const SourceRow& row : view.sources) {
+    sources.push_back({{"source", row.name},
+                       {"last_index", row.last_index},
+                       {"last_time", JsonTime(row.last_time_us)},
+                       {"age_seconds", row.age_seconds},
+                       {"retired", row.retired}});
+  }
+  return sources;
 }
 
 Json StatusJson(const LogView& view) {
@@ -237,6 +283,7 @@ Json StatusJson(const LogView& view) {
                      {"lag_seconds", OrNull(row.lag_seconds)},
                      {"last_contact",
                       row.last_contact_us ? Json(JsonTime(*row.last_contact_us)) : Json(nullptr)},
+                     {"packages", PackagesJson(row.packages)},
                      {"trouble", row.trouble},
                      {"quarantines", row.quarantines},
                      {"version", row.version}});
@@ -252,6 +299,7 @@ Json StatusJson(const LogView& view) {
               {"sync_mirrors", view.sync_mirrors},
               {"left_out", view.left_out},
               {"alarms", view.alarms},
+              {"sources", SourcesJson(view)},
               {"nodes", std::move(nodes)}};
 }
 

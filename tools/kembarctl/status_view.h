@@ -15,6 +15,13 @@
 
 namespace kembar::ctl {
 
+// Packages by state, as one node has counted them.
+struct PackageTally {
+  uint64_t complete = 0;
+  uint64_t incomplete = 0;
+  uint64_t at_risk = 0;
+};
+
 struct NodeRow {
   std::string name;
   std::string address;
@@ -28,10 +35,20 @@ struct NodeRow {
   std::optional<uint64_t> lag_bytes;  // as its primary says
   std::optional<double> lag_seconds;
   std::optional<int64_t> last_contact_us;  // between it and another node of the log
+  std::optional<PackageTally> packages;
   std::string trouble;
   std::string version;
   uint64_t quarantines = 0;
   bool disk_full = false;
+};
+
+// A capture that feeds the log, as the node says that has heard of it last.
+struct SourceRow {
+  std::string name;  // "postgres/epns"
+  uint64_t last_index = 0;
+  int64_t last_time_us = 0;
+  double age_seconds = 0;  // by that node's clock
+  bool retired = false;
 };
 
 struct LogView {
@@ -47,10 +64,13 @@ struct LogView {
   size_t mirrors = 0;  // members besides the primary
   std::vector<std::string> left_out;
   std::vector<NodeRow> nodes;
+  std::vector<SourceRow> sources;   // in order of name
   std::vector<std::string> alarms;  // divergence, closed stores, two primaries
 };
 
-LogView MakeLogView(const std::vector<client::NodeView>& nodes, const std::string& log);
+// Of the nodes that were asked, those of the log.
+LogView MakeLogView(const std::vector<client::NodeView>& asked, const std::string& log);
 Json StatusJson(const LogView& view);
+Json SourcesJson(const LogView& view);
 
 }  // namespace kembar::ctl

@@ -61,8 +61,19 @@ std::string StatusText(const LogView& view) {
                   Printable(row.trouble)});
   }
   text += Render(table);
+  if (!view.sources.empty()) text += "\n" + SourcesText(view);
   for (const std::string& alarm : view.alarms) text += "ALARM " + Printable(alarm) + "\n";
   return text;
+}
+
+std::string SourcesText(const LogView& view) {
+  Table table({{"SOURCE"}, {"LAST HEARD"}, {"AGE", Align::kRight}, {"RECORD", Align::kRight}});
+  for (const SourceRow& row : view.sources) {
+    table.AddRow({Printable(row.name), FormatTime(row.last_time_us),
+                  row.retired ? "retired" : LagSeconds(row.age_seconds),
+                  FormatCount(row.last_index)});
+  }
+  return Render(table);
 }
 
 std::string PackagesText(const std::vector<v1::Package>& packages) {
@@ -156,6 +167,7 @@ std::string QuarantinesText(const std::vector<QuarantineRow>& rows) {
                {"RECORDS"},
                {"ROWS", Align::kRight},
                {"RESUBMITTED", Align::kRight},
+               {"SUPERSEDED", Align::kRight},
                {"ACKNOWLEDGED TO", Align::kRight},
                {"ORIGIN"},
                {"PACKAGES"}});
@@ -163,6 +175,7 @@ std::string QuarantinesText(const std::vector<QuarantineRow>& rows) {
     table.AddRow({row.node, FormatCount(row.id), FormatTime(row.time_us),
                   FormatCount(row.first_index) + " to " + FormatCount(row.last_index),
                   FormatCount(row.records), FormatCount(row.resubmitted),
+                  FormatCount(row.superseded),
                   row.acknowledged_to == 0 ? "-" : FormatCount(row.acknowledged_to),
                   Printable(row.origin), Join(row.packages)});
   }

@@ -15,6 +15,7 @@
 namespace kembar::ctl {
 
 std::string StatusText(const LogView& view);
+std::string SourcesText(const LogView& view);
 std::string PackagesText(const std::vector<v1::Package>& packages);
 std::string PackageText(const v1::Package& package, const std::vector<v1::Item>& items);
 std::string RecordsText(const std::vector<v1::Record>& records);
@@ -33,6 +34,7 @@ struct QuarantineRow {
   uint64_t acknowledged_to = 0;
   uint64_t records = 0;      // without control records
   uint64_t resubmitted = 0;  // of those
+  uint64_t superseded = 0;   // likewise
   std::vector<std::string> packages;
 };
 std::string QuarantinesText(const std::vector<QuarantineRow>& rows);

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <memory>
+#include <nlohmann/json.hpp>
 #include <optional>
 #include <set>
 #include <utility>
@@ -16,6 +17,8 @@
 
 namespace kembar::restore {
 namespace {
+
+using Json = nlohmann::json;
 
 constexpr int kPollMs = 200;
 constexpr int kSnapshotsMax = 10;
@@ -103,6 +106,16 @@ Status WaitForLog(LogReader* log, const std::string& source, capture::Lsn lsn,
   }
 }
 
+bool SaysEqual(const Json& checked) {
+  const auto equal = checked.find("equal");
+  return equal != checked.end() && equal->is_boolean() && equal->get<bool>();
+}
+
+std::string NameOf(const Json& table) {
+  const auto name = table.find("name");
+  return name != table.end() && name->is_string() ? name->get<std::string>() : "?";
+}
+
 }  // namespace
 
 Result<std::vector<RecordedAudit>> ReadAudits(LogReader* log, const std::string& source) {
@@ -115,11 +128,45 @@ Result<std::vector<RecordedAudit>> ReadAudits(LogReader* log, const std::string&
     audits.push_back({name.key, version.index, version.time_us, std::move(version.payload)});
     return Status::Ok();
   }));
-  if (audits.empty()) {
-    return Status(Code::kNotFound, "the log holds no audit",
-                  "kembar-agent makes them (audit_every_s); --dsn DSN makes one now");
-  }
   return audits;
+}
+
+Result<std::set<std::string>> CapturedDatabases(LogReader* log) {
+  std::set<std::string> sources;
+  const ItemQuery query{.package = "-", .item_prefix = "transaction/"};
+  RETURN_IF_ERROR(log->List(query, [&sources](const Version& version) {
+    capture::ItemName name = capture::ParseItem(version.item);
+    if (!version.deleted && name.kind == capture::ItemKind::kTransaction) {
+      sources.insert(std::move(name.key));
+    }
+    return Status::Ok();
+  }));
+  return sources;
+}
+
+std::vector<std::string> TroublesOf(const RecordedAudit& audit) {
+  const Json payload = Json::parse(audit.payload, nullptr, false);
+  const auto tables = payload.find("tables");
+  const auto files = payload.find("files");
+  const bool has_tables = tables != payload.end();
+  const bool has_files = files != payload.end();
+  const bool odd = (has_tables && !tables->is_array()) || (has_files && !files->is_object());
+  // A database's audit is of tables, a directory's of files.
+  const bool lacks = (audit.source.starts_with("postgres/") && !has_tables) ||
+                     (audit.source.starts_with("documents/") && !has_files);
+  if (odd || lacks || (!has_tables && !has_files)) {
+    return {"the audit of " + audit.source + " cannot be read"};
+  }
+  std::vector<std::string> troubles;
+  if (has_tables) {
+    for (const Json& table : *tables) {
+      if (!SaysEqual(table)) troubles.push_back("table " + NameOf(table) + " is not equal");
+    }
+  }
+  if (has_files && !SaysEqual(*files)) {
+    troubles.push_back("the files of " + audit.source + " are not equal");
+  }
+  return troubles;
 }
 
 Result<Audit> AuditSource(LogReader* log, const AuditOptions& options, const OnProgress& progress) {

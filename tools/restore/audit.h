@@ -6,6 +6,7 @@
 // Thread-safety: functions use the reader they are given.
 #pragma once
 
+#include <set>
 #include <string>
 #include <vector>
 
@@ -21,8 +22,15 @@ struct RecordedAudit {
   int64_t time_us = 0;
   std::string payload;  // JSON, see docs/agent.md
 };
-// The latest of every source. kNotFound: none.
+// The latest of `source` (empty: of every source) that has one.
 Result<std::vector<RecordedAudit>> ReadAudits(LogReader* log, const std::string& source);
+
+// The databases that are captured into the log: each should have an audit.
+Result<std::set<std::string>> CapturedDatabases(LogReader* log);
+
+// Why an audit does not show that all is equal, one text for each table; empty: it does. What it
+// should say and does not is a trouble, too.
+std::vector<std::string> TroublesOf(const RecordedAudit& audit);
 
 struct AuditOptions {
   std::string dsn;

@@ -52,6 +52,21 @@ TEST(StatusPage, SpeaksEnglish) {
   EXPECT_TRUE(Shows(page, "?lang=id"));
 }
 
+TEST(StatusPage, SaysWhichPackagesAreWholeAndWhoIsHeard) {
+  NodeSnapshot snapshot = Node(LogState::kProtected);
+  const std::string log = snapshot.logs.begin()->first;
+  snapshot.packages[log] = {.as_of = 9, .complete = 1500, .incomplete = 2, .at_risk = 1};
+  snapshot.sources[log] = {
+      {.source = "postgres/epns", .index = 9, .time_us = snapshot.wall_us - 12'000'000},
+      {.source = "postgres/<lama>", .index = 1, .retired = true}};
+  const std::string page = RenderStatusPage(snapshot, Language::kEnglish);
+  EXPECT_TRUE(Shows(page, "Packages: 1,500 whole at both sites")) << page;
+  EXPECT_TRUE(Shows(page, "class=\"b bad\">2 INCOMPLETE"));
+  EXPECT_TRUE(Shows(page, "class=\"b warn\">1 not known to be whole elsewhere"));
+  EXPECT_TRUE(Shows(page, "postgres/epns 12 s ago"));
+  EXPECT_TRUE(Shows(page, "postgres/&lt;lama&gt; retired"));
+}
+
 TEST(StatusPage, SaysEveryStateInWordsAndColour) {
   const std::pair<LogState, const char*> states[] = {
       {LogState::kProtected, "class=\"b ok\">Protected"},

@@ -9,6 +9,8 @@
 namespace kembar::client {
 namespace {
 
+using ::testing::ElementsAre;
+
 NodeView Answering(const std::string& name, const std::string& address,
                    const std::vector<std::pair<std::string, std::string>>& members) {
   NodeView view{.name = name, .address = address, .reachable = true};
@@ -50,6 +52,49 @@ TEST(Discovery, AnAnswerBeatsASilentAddressOfTheSameNode) {
   const std::vector<NodeView> merged = Merge(std::move(views));
   ASSERT_EQ(merged.size(), 1u);
   EXPECT_TRUE(merged[0].reachable);
+}
+
+void SetLog(const std::string& log, NodeView* view) { view->status.mutable_logs(0)->set_log(log); }
+
+std::vector<std::string> NamesOfLog(const std::vector<NodeView>& views, const std::string& log) {
+  std::vector<std::string> names;
+  for (const NodeView& view : OfLog(views, log)) {
+    names.push_back(view.name.empty() ? view.address : view.name);
+  }
+  return names;
+}
+
+TEST(NodesOfLog, NodesOfOtherLogsAreNone) {
+  NodeView tebo = Answering("tebo", "a:1", {{"tebo", "a:1"}, {"hub", "h:1"}});
+  NodeView bungo = Answering("bungo", "b:1", {{"bungo", "b:1"}, {"kerinci", "k:1"}});
+  SetLog("bungo", &bungo);
+  NodeView hub = Answering("hub", "h:1", {{"tebo", "a:1"}, {"hub", "h:1"}});
+  *hub.status.add_logs() = bungo.status.logs(0);
+  const NodeView silent{.name = "kerinci", .address = "k:1"};  // only the other log knows it
+  const std::vector<NodeView> views{bungo, hub, silent, tebo};
+  EXPECT_THAT(NamesOfLog(views, "lpse"), ElementsAre("hub", "tebo"));
+  EXPECT_THAT(NamesOfLog(views, "bungo"), ElementsAre("bungo", "hub", "kerinci"));
+}
+
+TEST(NodesOfLog, WhoShouldHoldItIsOneOfIt) {
+  NodeView tebo = Answering("tebo", "a:1", {{"jambi", "j:1"}});
+  v1::Config* config = tebo.status.mutable_logs(0)->mutable_control()->mutable_config();
+  config->add_left_out()->set_name("padang");  // nobody knows where
+  tebo.status.mutable_logs(0)->add_peers()->set_name("kerinci");
+  tebo.status.mutable_logs(0)->set_primary("bungo");
+  std::vector<NodeView> views{tebo};
+  for (const char* name : {"bungo", "jambi", "kerinci", "padang", "merangin"}) {
+    NodeView empty{.name = name, .address = std::string(name) + ":1", .reachable = true};
+    views.push_back(std::move(empty));  // answers, and holds nothing
+  }
+  EXPECT_THAT(NamesOfLog(views, "lpse"),
+              ElementsAre("tebo", "bungo", "jambi", "kerinci", "padang"));
+}
+
+TEST(NodesOfLog, ASilentAddressThatNobodyKnowsStays) {
+  const std::vector<NodeView> views{NodeView{.address = "x:1"},
+                                    Answering("tebo", "a:1", {{"tebo", "a:1"}})};
+  EXPECT_THAT(NamesOfLog(views, "lpse"), ElementsAre("x:1", "tebo"));
 }
 
 TEST(Convert, ConfigurationsRoundTrip) {

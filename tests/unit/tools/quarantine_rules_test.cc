@@ -42,24 +42,40 @@ TEST(Quarantine, BatchesStayWholeAndControlRecordsStayBehind) {
 
 TEST(Quarantine, WhatItsSourceRepeatedIsPresent) {
   const SetAside aside = Aside({Row(11, "s", 5, "a")});
-  EXPECT_FALSE(IsPresent(aside.batches[0], {}));
-  EXPECT_TRUE(IsPresent(aside.batches[0], {Row(99, "s", 5, "a")}));
-  // The same place with other content, or the same content from elsewhere, is something else.
-  EXPECT_FALSE(IsPresent(aside.batches[0], {Row(99, "s", 5, "x")}));
-  EXPECT_FALSE(IsPresent(aside.batches[0], {Row(99, "t", 5, "a")}));
-  EXPECT_FALSE(IsPresent(aside.batches[0], {Row(99, "s", 6, "a")}));
+  EXPECT_EQ(StandingOf(aside.batches[0], {}), Standing::kAbsent);
+  EXPECT_EQ(StandingOf(aside.batches[0], {Row(99, "s", 5, "a")}), Standing::kPresent);
+  // The same, and then something newer: still there.
+  EXPECT_EQ(StandingOf(aside.batches[0], {Row(120, "s", 9, "b"), Row(99, "s", 5, "a")}),
+            Standing::kPresent);
+}
+
+TEST(Quarantine, WhatHasSomethingNewerIsSuperseded) {
+  const SetAside aside = Aside({Row(11, "s", 5, "a")});
+  // The same place with other content, or the same content from elsewhere: it came later.
+  EXPECT_EQ(StandingOf(aside.batches[0], {Row(99, "s", 5, "x")}), Standing::kSuperseded);
+  EXPECT_EQ(StandingOf(aside.batches[0], {Row(99, "t", 5, "a")}), Standing::kSuperseded);
+  EXPECT_EQ(StandingOf(aside.batches[0], {Row(99, "s", 6, "a")}), Standing::kSuperseded);
+  v1::Record other = Row(99, "s", 6, "a");
+  other.set_item("another row");
+  EXPECT_EQ(StandingOf(aside.batches[0], {other}), Standing::kAbsent);
 }
 
 TEST(Quarantine, WhatAnotherNodesQuarantineGaveBackIsPresent) {
   const SetAside aside = Aside({Row(11, "s", 5, "a")});
-  EXPECT_TRUE(IsPresent(aside.batches[0], {Row(99, "quarantine/jambi/1", 11, "a")}));
-  EXPECT_FALSE(IsPresent(aside.batches[0], {Row(99, "quarantine/jambi/1", 12, "a")}));
+  EXPECT_EQ(StandingOf(aside.batches[0], {Row(99, "quarantine/jambi/1", 11, "a")}),
+            Standing::kPresent);
+  // What was resubmitted before it was older, what comes behind it in the tail is newer.
+  EXPECT_EQ(StandingOf(aside.batches[0], {Row(99, "quarantine/jambi/1", 10, "b")}),
+            Standing::kAbsent);
+  EXPECT_EQ(StandingOf(aside.batches[0], {Row(99, "quarantine/jambi/1", 12, "b")}),
+            Standing::kSuperseded);
 }
 
 TEST(Quarantine, ABatchIsPresentOnlyAsAWhole) {
   const SetAside aside = Aside({Row(11, "s", 5, "a", false), Row(12, "s", 5, "b")});
-  EXPECT_FALSE(IsPresent(aside.batches[0], {Row(98, "s", 5, "a", false)}));
-  EXPECT_TRUE(IsPresent(aside.batches[0], {Row(98, "s", 5, "a", false), Row(99, "s", 5, "b")}));
+  EXPECT_EQ(StandingOf(aside.batches[0], {Row(98, "s", 5, "a", false)}), Standing::kSuperseded);
+  EXPECT_EQ(StandingOf(aside.batches[0], {Row(98, "s", 5, "a", false), Row(99, "s", 5, "b")}),
+            Standing::kPresent);
 }
 
 }  // namespace

@@ -139,6 +139,17 @@ TEST(LogView, TheHighestEpochReigns) {
   EXPECT_EQ(view.alarms.size(), 1u);
 }
 
+TEST(LogView, NodesOfOtherLogsAreNotShown) {
+  client::NodeView bungo = View("bungo", "primary");
+  bungo.status.set_disk_full(true);
+  LogOf(&bungo)->set_log("bungo");
+  LogOf(&bungo)->set_primary("bungo");
+  std::vector<client::NodeView> nodes = Both();
+  nodes.push_back(bungo);
+  EXPECT_EQ(MakeLogView(nodes, "lpse").nodes.size(), 2u);
+  EXPECT_EQ(Judge(nodes).severity, Severity::kOk) << "a full disk elsewhere";
+}
+
 TEST(Check, ContentOnlyWhenEverythingIsKnown) {
   const Verdict verdict = Judge(Both());
   EXPECT_EQ(verdict.severity, Severity::kOk) << PluginLine(verdict);
@@ -236,6 +247,57 @@ TEST(Check, OneCopyOnlyIsCritical) {
 TEST(Check, NothingFoundOutIsUnknown) {
   EXPECT_EQ(Verdict{}.severity, Severity::kUnknown);
   EXPECT_THAT(PluginLine(Verdict{}), HasSubstr("KEMBAR UNKNOWN - "));
+}
+
+v1::SourceStatus* AddSource(client::NodeView* view, const std::string& name, uint64_t index,
+                            int64_t age_s) {
+  v1::SourceStatus* source = LogOf(view)->add_sources();
+  source->set_source(name);
+  source->set_last_index(index);
+  source->set_last_time_us(kNow - age_s * 1'000'000);
+  return source;
+}
+
+TEST(Check, ASilentCaptureIsCritical) {
+  std::vector<client::NodeView> nodes = Both();
+  AddSource(&nodes[1], "postgres/epns", 90, 11 * 86'400);
+  const Verdict verdict = Judge(nodes);
+  EXPECT_EQ(verdict.severity, Severity::kCritical);
+  EXPECT_THAT(PluginLine(verdict), HasSubstr("postgres/epns not heard for 950400.0 s"));
+  EXPECT_THAT(verdict.perfdata, HasSubstr("'age_postgres/epns'=950400.0s;600.0;1800.0;0"));
+}
+
+TEST(Check, OfACaptureTheNewestSignCounts) {
+  std::vector<client::NodeView> nodes = Both();
+  AddSource(&nodes[0], "postgres/epns", 90, 5'000);
+  AddSource(&nodes[1], "postgres/epns", 98, 700);
+  EXPECT_EQ(Judge(nodes).severity, Severity::kWarning);
+  AddSource(&nodes[0], "postgres/epns", 99, 20);
+  EXPECT_EQ(Judge(nodes).severity, Severity::kOk);
+  const Json json = StatusJson(MakeLogView(nodes, "lpse"));
+  ASSERT_EQ(json["sources"].size(), 1u);
+  EXPECT_EQ(json["sources"][0]["source"], "postgres/epns");
+  EXPECT_EQ(json["sources"][0]["age_seconds"], 20.0);
+}
+
+TEST(Check, ARetiredCaptureDoesNotCount) {
+  std::vector<client::NodeView> nodes = Both();
+  AddSource(&nodes[0], "postgres/lama", 9, 1'000'000)->set_retired(true);
+  // A node that has not heard of it yet says the same of the same record.
+  AddSource(&nodes[1], "postgres/lama", 9, 1'000'000);
+  EXPECT_EQ(Judge(nodes).severity, Severity::kOk);
+}
+
+TEST(Check, IncompletePackagesAreTold) {
+  std::vector<client::NodeView> nodes = Both();
+  LogOf(&nodes[1])->mutable_packages()->set_complete(500);
+  EXPECT_EQ(Judge(nodes).severity, Severity::kOk);
+  LogOf(&nodes[0])->mutable_packages()->set_incomplete(2);
+  const Verdict verdict = Judge(nodes);
+  EXPECT_EQ(verdict.severity, Severity::kWarning);
+  EXPECT_THAT(PluginLine(verdict), HasSubstr("jambi: 2 packages are incomplete"));
+  const Json json = StatusJson(MakeLogView(nodes, "lpse"));
+  EXPECT_EQ(json["nodes"][0]["packages"]["incomplete"], 2);
 }
 
 }  // namespace
