@@ -11,7 +11,8 @@ data, destroys site tebo (kill -9, data directory deleted), fails over to jambi,
 is missing, and brings tebo back as an empty mirror.
 
   --dir DIR       where the two sites live (default: ./var); an earlier run's is replaced
-  --data FILE...  RUP, OCDS or ISB files as JSON (default: a sample that is made up here)
+  --data FILE...  RUP, OCDS or ISB files as JSON (default: a sample that is made up here); ISB files are
+                  named SPSE-* or RUP-Master*, of the others { begins an OCDS package
   --exit          stop at the end instead of staying up until Ctrl-C
 
 With --exit the last line is "packages before N, after N, missing 0", and the exit code is 0 only if

@@ -1,4 +1,4 @@
-// metrics.cc — see metrics.h. docs/configuration.md lists every name.
+// metrics.cc — see metrics.h. docs/configuration.md lists those to alert on.
 #include "node/http/metrics.h"
 
 #include <prometheus/text_serializer.h>
