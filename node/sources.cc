@@ -11,6 +11,7 @@ namespace {
 constexpr std::string_view kTransaction = "transaction/";
 constexpr std::string_view kRetired = "retired/";
 constexpr std::string_view kCanary = "document/.kembar-canary";
+constexpr std::string_view kUnreadable = "documents/?";  // whose canary's record is damaged
 
 // The newest version of each item of package "-" whose name begins so.
 Status EachNewest(const Store& store, const std::string& log, uint64_t as_of,
@@ -37,19 +38,17 @@ Result<std::vector<SourceSeen>> FindSources(const Store& store, const std::strin
     note(version.item.substr(kTransaction.size()), version);
     return Status::Ok();
   }));
-  uint64_t canary = 0;
   RETURN_IF_ERROR(EachNewest(store, log, as_of, kCanary, [&](const ItemVersion& version) {
-    if (version.item == kCanary) canary = version.index;
+    if (version.item != kCanary) return Status::Ok();
+    // A damaged record must not hide when the capture was heard, nor anything else of the status.
+    const Result<Record> record = ReadRecord(store, log, version.index);
+    note(record.ok() ? record->source : std::string(kUnreadable), version);
     return Status::Ok();
   }));
-  if (canary > 0) {
-    ASSIGN_OR_RETURN(const Record record, ReadRecord(store, log, canary));
-    seen[record.source] = {
-        .source = record.source, .index = record.index, .time_us = record.time_us};
-  }
   RETURN_IF_ERROR(EachNewest(store, log, as_of, kRetired, [&](const ItemVersion& version) {
-    const auto at = seen.find(version.item.substr(kRetired.size()));
-    if (at != seen.end()) at->second.retired = version.index > at->second.index;
+    const std::string source = version.item.substr(kRetired.size());
+    if (!seen.contains(source)) note(source, version);
+    seen.at(source).retired = version.index >= seen.at(source).index;
     return Status::Ok();
   }));
   std::vector<SourceSeen> sources;

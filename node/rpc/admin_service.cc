@@ -100,8 +100,12 @@ class Service final : public v1::Admin::Service {
         ToProto(at->second, to->mutable_packages());
       }
       auto sources = FindSources(*engine_->store(), log, status.commit_index);
-      if (!sources.ok()) return Failed(sources.status(), context);
-      for (const SourceSeen& source : *sources) ToProto(source, to->add_sources());
+      if (sources.ok()) {
+        for (const SourceSeen& source : *sources) ToProto(source, to->add_sources());
+      } else if (to->trouble().empty()) {
+        // Whoever must fail over needs the rest of the answer.
+        to->set_trouble("captures cannot be read: " + sources.status().ToString());
+      }
     }
     return grpc::Status::OK;
   }

@@ -182,9 +182,10 @@ Result<std::vector<PlacedDocument>> ListDocumentsOf(client::NodeStubs* node, con
   return InOrder(std::move(by_path));
 }
 
-// Asks one node; what it lacks, or sends damaged, is simply not in `got`. False: it fell silent.
-bool Fetcher::Ask(client::NodeStubs* node, const std::vector<Digest>& wanted,
-                  std::map<Digest, std::string>* got) {
+// Asks one node; what it lacks, or sends damaged, is simply not in `got`. Gives what kept it from
+// telling; empty: nothing did.
+std::string Fetcher::Ask(client::NodeStubs* node, const std::vector<Digest>& wanted,
+                         std::map<Digest, std::string>* got) {
   // A damaged or missing chunk ends a node's answer: go on behind it.
   for (size_t begin = 0; begin < wanted.size();) {
     v1::GetRequest request;
@@ -202,24 +203,19 @@ bool Fetcher::Ask(client::NodeStubs* node, const std::vector<Digest>& wanted,
       }
     }
     const grpc::Status status = stream.Finish();
-    if (stream.silent()) return false;
-    const bool of_a_chunk = status.error_code() == grpc::StatusCode::NOT_FOUND ||
-                            status.error_code() == grpc::StatusCode::DATA_LOSS;
-    if (status.ok() || !of_a_chunk) return true;
-    begin += answers + 1;
+    if (stream.silent()) {
+      const auto seconds = std::chrono::ceil<std::chrono::seconds>(silence_).count();
+      return "node " + node->address + " has been silent for " + std::to_string(seconds) + " s";
+    }
+    switch (status.error_code()) {
+      case grpc::StatusCode::OK:
+      case grpc::StatusCode::UNIMPLEMENTED: return {};  // a version that keeps no documents
+      case grpc::StatusCode::NOT_FOUND:
+      case grpc::StatusCode::DATA_LOSS: begin += answers + 1; break;
+      default: return "node " + node->address + ": " + status.error_message();
+    }
   }
-  return true;
-}
-
-// What is not known to be missing is not told as missing.
-Status Fetcher::Lacking(const Document& document, uint64_t lacking,
-                        const std::string& silent) const {
-  const std::string what =
-      std::to_string(lacking) + " of " + std::to_string(document.chunks.size()) + " chunks ";
-  if (silent.empty()) return Status(Code::kNotFound, what + "are at no node that answers");
-  const auto seconds = std::chrono::ceil<std::chrono::seconds>(silence_).count();
-  return Status(Code::kTimeout, what + "did not come: node " + silent + " has been silent for " +
-                                    std::to_string(seconds) + " s");
+  return {};
 }
 
 Status Fetcher::Fetch(const Document& document,
@@ -227,7 +223,7 @@ Status Fetcher::Fetch(const Document& document,
   for (size_t begin = 0; begin < document.chunks.size(); begin += kAtOnce) {
     const size_t end = std::min(document.chunks.size(), begin + kAtOnce);
     std::map<Digest, std::string> got;
-    std::string silent;
+    std::string trouble;
     const size_t first = first_;
     for (size_t turn = 0; turn < nodes_.size(); ++turn) {
       std::vector<Digest> wanted;
@@ -238,15 +234,22 @@ Status Fetcher::Fetch(const Document& document,
       }
       if (wanted.empty()) break;
       const size_t node = (first + turn) % nodes_.size();
-      if (Ask(nodes_[node].get(), wanted, &got)) continue;
-      silent = nodes_[node]->address;
+      const std::string told = Ask(nodes_[node].get(), wanted, &got);
+      if (told.empty()) continue;
+      trouble = told;
       if (node == first_) first_ = (node + 1) % nodes_.size();
     }
     uint64_t lacking = 0;
     for (size_t i = begin; i < end; ++i) {
       if (!got.contains(document.chunks[i])) ++lacking;
     }
-    if (lacking > 0) return Lacking(document, lacking, silent);
+    if (lacking > 0) {
+      const std::string what =
+          std::to_string(lacking) + " of " + std::to_string(document.chunks.size()) + " chunks ";
+      // What is not known to be missing is not told as missing.
+      return trouble.empty() ? Status(Code::kNotFound, what + "are at no node that answers")
+                             : Status(Code::kTimeout, what + "did not come: " + trouble);
+    }
     for (size_t i = begin; i < end; ++i) RETURN_IF_ERROR(each(got.at(document.chunks[i])));
   }
   return Status::Ok();

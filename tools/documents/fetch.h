@@ -69,13 +69,13 @@ class Fetcher {
       : nodes_(std::move(nodes)), silence_(silence) {}
 
   // Gives each chunk's bytes in the document's order. kNotFound: some are at no node that answers
-  // (says how many). kTimeout: a node fell silent, and no other has them; it may well have.
+  // (says how many). kTimeout: no other has them, and a node that may well have fell silent or
+  // away.
   Status Fetch(const Document& document, const std::function<Status(std::string_view)>& each);
 
  private:
-  bool Ask(client::NodeStubs* node, const std::vector<Digest>& wanted,
-           std::map<Digest, std::string>* got);
-  Status Lacking(const Document& document, uint64_t lacking, const std::string& silent) const;
+  std::string Ask(client::NodeStubs* node, const std::vector<Digest>& wanted,
+                  std::map<Digest, std::string>* got);
 
   const Nodes nodes_;
   const client::Millis silence_;

@@ -86,12 +86,21 @@ Result<bool> Recorder::SyncReferences() {
     return wanted.status().Prepend("read what rows refer to");
   }
   Batch batch;
+  std::set<std::pair<std::string, std::string>> unwanted;
   for (v1::Draft& change : ReferenceChanges(*held, *wanted, *mapping_)) {
+    // The capture of the rows writes them too, and a row may have come back while these were read:
+    // what is not wanted is taken back when it is not in the next round either.
+    const bool gone = change.kind() == v1::RECORD_KIND_DELETE;
+    if (gone &&
+        !unwanted_references_.contains(*unwanted.emplace(change.package(), change.item()).first)) {
+      continue;
+    }
     *batch.request.add_drafts() = std::move(change);
     if (batch.request.drafts_size() < static_cast<int>(kBatchFiles)) continue;
     RETURN_IF_ERROR(Append(std::exchange(batch, {})));
   }
   if (batch.request.drafts_size() > 0) RETURN_IF_ERROR(Append(std::move(batch)));
+  unwanted_references_ = std::move(unwanted);
   std::map<std::string, std::string> references;
   const ReferenceItems& now = mapping_->document_columns().empty() ? *held : *wanted;
   for (const auto& [key, payload] : now) {

@@ -12,6 +12,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <stop_token>
 #include <string>
 #include <vector>
@@ -90,7 +91,8 @@ class Recorder {
   uint64_t position_ = 0;
   KnownFiles known_;
   uint64_t unreadable_ = 0;
-  std::map<std::string, std::string> references_;  // item -> package
+  std::set<std::pair<std::string, std::string>> unwanted_references_;  // in the last round
+  std::map<std::string, std::string> references_;                      // item -> package
 };
 
 }  // namespace kembar::documents

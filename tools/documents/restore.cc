@@ -86,9 +86,10 @@ void RemoveUnfinished(int directory) {
   while (const dirent* entry = readdir(entries.get())) {
     if (!std::string_view(entry->d_name).starts_with(kUnfinished)) continue;
     const Fd file(openat(directory, entry->d_name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC));
-    const bool in_use =
-        file.ok() && flock(file.get(), LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK;
-    if (!in_use) unlinkat(directory, entry->d_name, 0);
+    // A shared lock, for NFS gives no other on what is only read. In doubt it stays.
+    if (file.ok() && flock(file.get(), LOCK_SH | LOCK_NB) == 0) {
+      unlinkat(directory, entry->d_name, 0);
+    }
   }
 }
 
@@ -102,6 +103,14 @@ Status GiveName(int directory, const char* from, const char* to, bool overwrite)
     // Not every file system knows that; a second name for the file does not replace either.
     if (failed != 0 && (errno == EINVAL || errno == ENOSYS)) {
       failed = linkat(directory, from, directory, to, 0);
+    }
+    // Nor does every one know that. What comes between the look and the rename is replaced there.
+    if (failed != 0 && (errno == EPERM || errno == ENOSYS || errno == EOPNOTSUPP)) {
+      struct stat there {};
+      if (fstatat(directory, to, &there, AT_SYMLINK_NOFOLLOW) == 0) {
+        return Status(Code::kExists, "something else stands there by now");
+      }
+      failed = renameat(directory, from, directory, to);
     }
   }
   if (failed == 0) return Status::Ok();

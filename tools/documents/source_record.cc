@@ -37,6 +37,8 @@ Candidates::Verdict DocumentsSource::Judge(const Tree& tree, const std::string& 
     return Verdict::kDrop;
   }
   if (!Differs(path, *facts)) return Verdict::kDrop;
+  // In the log, another directory's canary would prove that directory to be the right one.
+  if (other_root_ && path == kCanaryFile) return Verdict::kDrop;
   if (!settling->IsStable(*facts, now, WallNs())) return Verdict::kWait;
   const Result<Fd> fd = tree.OpenFile(path);
   const bool busy = fd.ok() && IsOpenForWriting(fd->get()) && !settling->IsLongStable(now);
@@ -181,7 +183,8 @@ std::vector<std::string> DocumentsSource::SurelyVanished(const Tree& tree) {
     const bool gone = !facts.ok() && facts.status().code() != Code::kIo;
     if (gone && now - at->second >= options_.settle_ms * kMsNs) paths.push_back(at->first);
     if (facts.ok()) candidates_.Add(at->first, now);
-    at = gone ? std::next(at) : vanished_.erase(at);
+    // What cannot be looked at may be gone or not: it goes on waiting.
+    at = facts.ok() ? vanished_.erase(at) : std::next(at);
   }
   return paths;
 }

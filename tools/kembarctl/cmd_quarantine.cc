@@ -169,6 +169,7 @@ Outcome RunResubmit(Context* context, const QuarantineOptions& options) {
                           " records were resubmitted so far",
                       "run it again: nothing is appended twice");
       }
+      session.reader->Forget(batch);
       (answer->duplicate() ? present : resubmitted) += batch.records.size();
     }
   }

@@ -34,15 +34,23 @@ Outcome RunSourceList(Context* context) {
   return kExitOk;
 }
 
-Outcome RunSourceRetire(Context* context, const SourceOptions& options) {
+// One that is not in the list, such as a directory without a canary, may have appended once.
+Status CheckFeeds(Context* context, client::PrimaryFollower* follower, const std::string& source) {
   ASSIGN_OR_RETURN(const LogView view, ViewOfLog(context));
-  const bool known = std::any_of(view.sources.begin(), view.sources.end(),
-                                 [&](const SourceRow& row) { return row.name == options.source; });
-  if (!known) {
-    return Status(Code::kNotFound, "no capture called " + options.source + " feeds log " + view.log,
-                  "see kembarctl source list");
-  }
+  const bool listed = std::any_of(view.sources.begin(), view.sources.end(),
+                                  [&](const SourceRow& row) { return row.name == source; });
+  if (listed) return Status::Ok();
+  ASSIGN_OR_RETURN(
+      const v1::SourcePositionResponse ever,
+      client::ReadSourcePosition(follower, source, client::Deadline::After(context->timeout())));
+  if (ever.position() > 0) return Status::Ok();
+  return {Code::kNotFound, "no capture called " + source + " feeds log " + view.log,
+          "see kembarctl source list"};
+}
+
+Outcome RunSourceRetire(Context* context, const SourceOptions& options) {
   ASSIGN_OR_RETURN(client::PrimaryFollower * follower, context->Follower());
+  RETURN_IF_ERROR(CheckFeeds(context, follower, options.source));
   v1::AppendRequest request;
   request.set_log(follower->log());
   request.set_source("kembarctl/retire/" + options.source);

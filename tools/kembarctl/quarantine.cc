@@ -4,6 +4,7 @@
 #include <grpcpp/grpcpp.h>
 
 #include <algorithm>
+#include <charconv>
 
 #include "tools/client/reader.h"
 #include "tools/client/rpc_status.h"
@@ -19,6 +20,19 @@ bool IsRow(const v1::Record& record) {
 
 bool IsResubmitted(const v1::Record& record) { return record.source().starts_with(kSourcePrefix); }
 
+// Epoch and index in the history that was left: of two, the greater was written later.
+using Origin = std::pair<uint64_t, uint64_t>;
+
+Origin OriginOf(const SetAsideBatch& batch) { return {batch.epoch, batch.index}; }
+
+Origin OriginOf(const v1::Record& resubmitted) {
+  const std::string& source = resubmitted.source();
+  const char* begin = source.data() + source.rfind('/') + 1;
+  uint64_t epoch = 0;
+  std::from_chars(begin, source.data() + source.size(), epoch);
+  return {epoch, resubmitted.position()};
+}
+
 bool SamePlace(const v1::Record& a, const v1::Record& b) {
   return a.source() == b.source() && a.position() == b.position();
 }
@@ -30,14 +44,16 @@ bool SameRow(const v1::Record& a, const v1::Record& b) {
 
 }  // namespace
 
-std::string ResubmitSource(const SetAside& aside) {
-  return kSourcePrefix + aside.node + "/" + std::to_string(aside.entry.id());
+std::string ResubmitSource(const SetAside& aside, const SetAsideBatch& batch) {
+  return kSourcePrefix + aside.node + "/" + std::to_string(aside.entry.id()) + "/" +
+         std::to_string(batch.epoch);
 }
 
 void AddRecords(const std::vector<v1::Record>& records, SetAside* aside) {
   SetAsideBatch batch;
   for (const v1::Record& record : records) {
     batch.index = record.index();
+    batch.epoch = record.epoch();
     if (IsRow(record)) {
       batch.records.push_back(record);
     } else {
@@ -56,15 +72,15 @@ Standing StandingOf(const SetAsideBatch& batch, const std::vector<v1::Record>& s
       std::all_of(batch.records.begin(), batch.records.end(), [&](const auto& row) {
         return std::any_of(since.begin(), since.end(), [&](const v1::Record& held) {
           return SameRow(row, held) &&
-                 (IsResubmitted(held) ? held.position() == batch.index : SamePlace(row, held));
+                 (IsResubmitted(held) ? OriginOf(held) == OriginOf(batch) : SamePlace(row, held));
         });
       });
   if (present) return Standing::kPresent;
   const bool superseded =
       std::any_of(batch.records.begin(), batch.records.end(), [&](const auto& row) {
         return std::any_of(since.begin(), since.end(), [&](const v1::Record& held) {
-          // What was resubmitted before it is older, though it stands later in the log.
-          const bool newer = !IsResubmitted(held) || held.position() > batch.index;
+          // What was resubmitted may be older, though it stands later in the log.
+          const bool newer = !IsResubmitted(held) || OriginOf(held) > OriginOf(batch);
           return newer && held.package() == row.package() && held.item() == row.item();
         });
       });
@@ -75,7 +91,7 @@ v1::AppendRequest ResubmitRequest(const std::string& log, const SetAside& aside,
                                   const SetAsideBatch& batch) {
   v1::AppendRequest request;
   request.set_log(log);
-  request.set_source(ResubmitSource(aside));
+  request.set_source(ResubmitSource(aside, batch));
   request.set_position(batch.index);
   for (const v1::Record& record : batch.records) {
     v1::Draft* draft = request.add_drafts();
@@ -145,37 +161,65 @@ Result<std::vector<SetAside>> QuarantineReader::Read(const QuarantineFilter& fil
   return found;
 }
 
-// The records that made versions of the row's item since then: the newest, and all that say the
-// same.
-Status QuarantineReader::ReadSince(client::NodeStubs* node, uint64_t first_index,
-                                   const v1::Record& row, std::vector<v1::Record>* since) const {
+Result<const QuarantineReader::Versions*> QuarantineReader::VersionsSince(client::NodeStubs* node,
+                                                                          uint64_t first_index,
+                                                                          const v1::Record& row) {
+  auto& [asked, versions] = versions_[{row.package(), row.item()}];
+  if (asked != 0 && asked <= first_index) return &versions;
+  asked = first_index;
+  versions.clear();
   v1::ListItemsRequest list;
   list.set_log(log_);
   list.set_package(row.package());
   list.set_item_prefix(row.item());
   list.set_versions_max(UINT32_MAX);
-  const std::string digest(AsBytes(Sha256({row.payload()})));
-  std::vector<uint64_t> indices;
   RETURN_IF_ERROR(
       client::ListItems(node, list, client::Deadline::Never(), [&](const v1::ItemVersion& version) {
         // Newest first, and those that the name is only the beginning of come behind it.
         if (version.item() != row.item() || version.index() < first_index) return false;
-        const bool same = version.kind() == row.kind() && version.payload_sha256() == digest;
-        if (indices.empty() || same) indices.push_back(version.index());
+        versions.push_back(version);
         return true;
       }));
-  for (const uint64_t index : indices) {
-    v1::ReadRequest read;
-    read.set_log(log_);
-    read.set_from(index);
-    read.set_to(index);
-    RETURN_IF_ERROR(client::ReadRecords(node, read, client::Deadline::After(timeout_),
-                                        [since](const v1::Record& record) {
-                                          since->push_back(record);
-                                          return true;
-                                        }));
+  return &versions;
+}
+
+Result<const v1::Record*> QuarantineReader::RecordAt(client::NodeStubs* node, uint64_t index) {
+  const auto [at, is_new] = records_.try_emplace(index);
+  if (!is_new) return &at->second;
+  v1::ReadRequest read;
+  read.set_log(log_);
+  read.set_from(index);
+  read.set_to(index);
+  const Status status = client::ReadRecords(node, read, client::Deadline::After(timeout_),
+                                            [at = at](const v1::Record& record) {
+                                              at->second = record;
+                                              return true;
+                                            });
+  if (status.ok()) return &at->second;
+  records_.erase(at);
+  return status;
+}
+
+// The records that made versions of the row's item since then: the newest, and all that say the
+// same.
+Status QuarantineReader::ReadSince(client::NodeStubs* node, uint64_t first_index,
+                                   const v1::Record& row, std::vector<v1::Record>* since) {
+  ASSIGN_OR_RETURN(const Versions* versions, VersionsSince(node, first_index, row));
+  const std::string digest(AsBytes(Sha256({row.payload()})));
+  bool newest = true;
+  for (const v1::ItemVersion& version : *versions) {
+    if (version.index() < first_index) break;
+    const bool same = version.kind() == row.kind() && version.payload_sha256() == digest;
+    if (std::exchange(newest, false) || same) {
+      ASSIGN_OR_RETURN(const v1::Record* record, RecordAt(node, version.index()));
+      since->push_back(*record);
+    }
   }
   return Status::Ok();
+}
+
+void QuarantineReader::Forget(const SetAsideBatch& batch) {
+  for (const v1::Record& row : batch.records) versions_.erase({row.package(), row.item()});
 }
 
 Result<Standing> QuarantineReader::Find(const SetAside& aside, const SetAsideBatch& batch) {

@@ -13,8 +13,10 @@
 // The rules are pure; QuarantineReader asks nodes.
 #pragma once
 
+#include <map>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "tools/client/cluster.h"
@@ -25,6 +27,7 @@ namespace kembar::ctl {
 // An atomic batch as it was set aside, without control records.
 struct SetAsideBatch {
   uint64_t index = 0;  // of its last record, in the history that was left
+  uint64_t epoch = 0;  // likewise
   std::vector<v1::Record> records;
 };
 
@@ -35,8 +38,9 @@ struct SetAside {
   uint64_t control_records = 0;  // left where they are
 };
 
-// "quarantine/<node>/<id>"
-std::string ResubmitSource(const SetAside& aside);
+// "quarantine/<node>/<id>/<epoch>": together with the position, its original index, that says where
+// a resubmitted record stood in the history that was left.
+std::string ResubmitSource(const SetAside& aside, const SetAsideBatch& batch);
 
 // Groups records into batches and drops those that only concern the log itself.
 void AddRecords(const std::vector<v1::Record>& records, SetAside* aside);
@@ -67,16 +71,27 @@ class QuarantineReader {
                                      std::vector<std::string>* silent);
   // What became of the batch in the log, as the primary holds it.
   Result<Standing> Find(const SetAside& aside, const SetAsideBatch& batch);
+  // The batch's items have new versions: what was read of them before does not count.
+  void Forget(const SetAsideBatch& batch);
 
  private:
   Status ReadNode(const client::NodeView& view, const QuarantineFilter& filter,
                   std::vector<SetAside>* out);
+  using ItemName = std::pair<std::string, std::string>;  // package, item
+  using Versions = std::vector<v1::ItemVersion>;         // newest first
+
+  Result<const Versions*> VersionsSince(client::NodeStubs* node, uint64_t first_index,
+                                        const v1::Record& row);
+  Result<const v1::Record*> RecordAt(client::NodeStubs* node, uint64_t index);
   Status ReadSince(client::NodeStubs* node, uint64_t first_index, const v1::Record& row,
-                   std::vector<v1::Record>* since) const;
+                   std::vector<v1::Record>* since);
 
   client::Cluster* const cluster_;
   const std::string log_;
   const client::Millis timeout_;
+  // Many batches of a capture have items in common, such as its marker.
+  std::map<ItemName, std::pair<uint64_t, Versions>> versions_;  // with the first index asked for
+  std::map<uint64_t, v1::Record> records_;
 };
 
 }  // namespace kembar::ctl

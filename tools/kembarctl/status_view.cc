@@ -197,10 +197,14 @@ void SetRefusedLinks(const std::vector<NodeView>& nodes, LogView* view) {
   }
 }
 
-// Of what the nodes say of each capture, the newest.
+// Of what the nodes say of each capture, the newest; a replaced primary's own history does not
+// count.
 void SetSources(const std::vector<Voice>& voices, LogView* view) {
   std::map<std::string, SourceRow> rows;
+  uint64_t newest = 0;
+  for (const Voice& voice : voices) newest = std::max(newest, voice.log->epoch());
   for (const Voice& voice : voices) {
+    if (voice.log->epoch() != newest) continue;
     for (const v1::SourceStatus& source : voice.log->sources()) {
       SourceRow& row = rows[source.source()];
       if (row.last_index > source.last_index()) continue;

@@ -192,11 +192,21 @@ TEST_F(FetchTest, WhatNoNodeHasIsMissing) {
   const Document document = MakeLarge("lost", 2, {&node_, &other});
   node_.LoseChunk(document.chunks[1]);
   other.LoseChunk(document.chunks[1]);
-  Fetcher fetcher({stubs_, channels_.Get(other.address()), channels_.Get("127.0.0.1:1")});
+  Fetcher fetcher({stubs_, channels_.Get(other.address())});
   const auto report = Restore(&fetcher, {document});
   ASSERT_TRUE(report.ok()) << report.status().ToString();
   ASSERT_THAT(report->missing, SizeIs(1));
   EXPECT_THAT(report->missing[0].why, HasSubstr("1 of 2 chunks are at no node that answers"));
+}
+
+// A line that is cut in the middle does not make what is left of the documents look lost.
+TEST_F(FetchTest, WhatANodeThatIsAwayMayHaveIsNotMissing) {
+  const Document document = MakeLarge("unknown", 2, {&node_});
+  node_.LoseChunk(document.chunks[1]);
+  Fetcher fetcher({stubs_, channels_.Get("127.0.0.1:1")});
+  const auto report = Restore(&fetcher, {document});
+  EXPECT_EQ(report.status().code(), Code::kTimeout) << report.status().ToString();
+  EXPECT_THAT(report.status().message(), HasSubstr("unknown: 1 of 2 chunks did not come: node "));
 }
 
 }  // namespace

@@ -48,13 +48,20 @@ TEST_F(SourcesTest, TheNewestSignOfEachCaptureCounts) {
   EXPECT_EQ(Text(0), "");
 }
 
+TEST_F(SourcesTest, ADamagedCanaryHidesNothing) {
+  Put("postgres/epns", "transaction/postgres/epns");
+  Put("documents/file_prod", "document/.kembar-canary");
+  ASSERT_TRUE(store_.CorruptFrame(kLog, 2));
+  EXPECT_EQ(Text(last_), "documents/?@2, postgres/epns@1");
+}
+
 TEST_F(SourcesTest, ARetiredOneCountsAgainWhenItIsHeard) {
   Put("postgres/epns", "transaction/postgres/epns");
   Put("kembarctl/retire/postgres/epns", "retired/postgres/epns");
   Put("kembarctl/retire/postgres/x", "retired/postgres/x");
-  EXPECT_EQ(Text(last_), "postgres/epns@1 retired");
+  EXPECT_EQ(Text(last_), "postgres/epns@1 retired, postgres/x@3 retired");
   Put("postgres/epns", "transaction/postgres/epns");
-  EXPECT_EQ(Text(last_), "postgres/epns@4");
+  EXPECT_EQ(Text(last_), "postgres/epns@4, postgres/x@3 retired");
 }
 
 }  // namespace

@@ -10,6 +10,7 @@ v1::Record Row(uint64_t index, const std::string& source, uint64_t position,
                const std::string& payload, bool batch_end = true) {
   v1::Record record;
   record.set_index(index);
+  record.set_epoch(2);
   record.set_kind(v1::RECORD_KIND_PUT);
   record.set_source(source);
   record.set_position(position);
@@ -34,7 +35,7 @@ TEST(Quarantine, BatchesStayWholeAndControlRecordsStayBehind) {
   EXPECT_EQ(aside.control_records, 1u);
   ASSERT_EQ(aside.batches.size(), 1u);
   const v1::AppendRequest request = ResubmitRequest("lpse", aside, aside.batches[0]);
-  EXPECT_EQ(request.source(), "quarantine/tebo/3");
+  EXPECT_EQ(request.source(), "quarantine/tebo/3/2");
   EXPECT_EQ(request.position(), 12u);
   EXPECT_EQ(request.drafts_size(), 2);
   EXPECT_EQ(request.drafts(1).payload(), "b");
@@ -62,13 +63,16 @@ TEST(Quarantine, WhatHasSomethingNewerIsSuperseded) {
 
 TEST(Quarantine, WhatAnotherNodesQuarantineGaveBackIsPresent) {
   const SetAside aside = Aside({Row(11, "s", 5, "a")});
-  EXPECT_EQ(StandingOf(aside.batches[0], {Row(99, "quarantine/jambi/1", 11, "a")}),
-            Standing::kPresent);
+  const auto standing = [&aside](const v1::Record& held) {
+    return StandingOf(aside.batches[0], {held});
+  };
+  EXPECT_EQ(standing(Row(99, "quarantine/jambi/1/2", 11, "a")), Standing::kPresent);
   // What was resubmitted before it was older, what comes behind it in the tail is newer.
-  EXPECT_EQ(StandingOf(aside.batches[0], {Row(99, "quarantine/jambi/1", 10, "b")}),
-            Standing::kAbsent);
-  EXPECT_EQ(StandingOf(aside.batches[0], {Row(99, "quarantine/jambi/1", 12, "b")}),
-            Standing::kSuperseded);
+  EXPECT_EQ(standing(Row(99, "quarantine/jambi/1/2", 10, "b")), Standing::kAbsent);
+  EXPECT_EQ(standing(Row(99, "quarantine/jambi/1/2", 12, "b")), Standing::kSuperseded);
+  // Of another failover: the later reign wrote later, whatever the index.
+  EXPECT_EQ(standing(Row(99, "quarantine/jambi/1/1", 12, "b")), Standing::kAbsent);
+  EXPECT_EQ(standing(Row(99, "quarantine/jambi/1/3", 10, "b")), Standing::kSuperseded);
 }
 
 TEST(Quarantine, ABatchIsPresentOnlyAsAWhole) {
