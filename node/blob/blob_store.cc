@@ -59,7 +59,7 @@ class BlobStore::Reservation {
 };
 
 BlobStore::BlobStore(std::unique_ptr<Rocks> rocks, uint64_t reserve_bytes)
-    : rocks_(std::move(rocks)), reserve_bytes_(reserve_bytes) {}
+    : rocks_(std::move(rocks)), reserve_bytes_(reserve_bytes), doubtful_(rocks_->lost_files()) {}
 
 BlobStore::~BlobStore() = default;
 
@@ -231,8 +231,6 @@ std::string BlobStore::TakeAside(const Digest& digest) {
   const auto taken = asides_.extract(digest);
   return taken ? taken.mapped() : std::string();
 }
-
-bool BlobStore::doubtful() const { return rocks_->lost_files(); }
 
 Status BlobStore::Verify(const Visitor& each) const {
   std::unique_ptr<rocksdb::Iterator> index(rocks_->Scan(BlobFamily::kIndex));

@@ -90,8 +90,10 @@ class BlobStore {
   // What was wrong with a chunk that was set aside since the start; empty: it was not, or this has
   // been asked already. Damage mended since is told so, too.
   std::string TakeAside(const Digest& digest);
-  // Whether files were found damaged on Open: chunks that count as held may be lost.
-  bool doubtful() const;
+  // Whether files were found damaged on Open: chunks that count as held may be lost. Until all have
+  // been checked and what failed is set aside, which ClearDoubt says.
+  bool doubtful() const { return doubtful_; }
+  void ClearDoubt() { doubtful_ = false; }
 
   // Re-reads every chunk that is held when it begins, in order of name; `each` gets what Get says
   // of it, and returns false to stop.
@@ -116,6 +118,7 @@ class BlobStore {
 
   const std::unique_ptr<Rocks> rocks_;
   const uint64_t reserve_bytes_;
+  std::atomic<bool> doubtful_;
   Stored stored_;
   std::function<void()> told_aside_;
 

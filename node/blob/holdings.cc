@@ -120,28 +120,36 @@ Holding Holdings::Make(const std::string& log, const DocumentsHere& here) const 
 
 // Tells the log's other nodes that have not heard this; how many documents that listed.
 size_t Holdings::Tell(const std::string& log, const SharedHolding& said) {
+  const uint64_t commit = engine_->CommitIndex(log);
+  const int64_t now_ms = HoldingsNowMs();
   std::vector<std::string> peers;
   {
     std::lock_guard lock(mutex_);
-    for (auto& [peer, told] : up_) {
-      SharedHolding& last = told[log];
-      if (last == said) continue;
-      last = said;
-      peers.push_back(peer);
+    for (auto& [peer, logs] : up_) {
+      const Last& last = logs[log];
+      const bool stranger = last.stranger_at == commit || now_ms < last.again_ms;
+      if (last.said != said && !stranger) peers.push_back(peer);
     }
   }
   if (peers.empty()) return 0;
   const auto statuses = engine_->ReadStatus(log);
   if (!statuses.ok()) return 0;  // the engine is stopping
   const Config& config = statuses->at(log).control.config;
-  size_t listed = 0;
-  for (const std::string& peer : peers) {
-    // Who becomes a member is told then: that is a record, so there is something new to tell.
-    if (config.Find(peer) == nullptr) continue;
-    options_.send(peer, log, *said);
-    listed += said->missing.size();
+  {
+    std::lock_guard lock(mutex_);
+    std::erase_if(peers, [&](const std::string& peer) {
+      const auto up = up_.find(peer);
+      if (up == up_.end()) return true;
+      const bool member = config.Find(peer) != nullptr;
+      up->second[log] = member
+                            ? Last{.said = said}
+                            : Last{.stranger_at = commit, .again_ms = now_ms + options_.pause_ms};
+      return !member;
+    });
   }
-  return listed;
+  // When the link is another one by now, all of it is told anew.
+  for (const std::string& peer : peers) options_.send(peer, log, *said);
+  return peers.size() * said->missing.size();
 }
 
 void Holdings::PeerConnected(const std::string& peer) {
@@ -160,30 +168,47 @@ void Holdings::PeerDisconnected(const std::string& peer) {
 void Holdings::Receive(const std::string& peer, const std::string& log, Holding holding) {
   auto said = std::make_shared<const Holding>(std::move(holding));
   std::lock_guard lock(mutex_);
-  ByLog& logs = said_[peer];
+  auto& logs = said_[peer];
   if (logs.size() >= kLogsOfPeerMax && !logs.contains(log)) return;
-  logs[log] = std::move(said);
+  logs[log] = {.holding = std::move(said)};
 }
 
 Told Holdings::Of(const std::string& log) const {
-  Told told;
+  std::map<std::string, Said> all;
   {
     std::lock_guard lock(mutex_);
     for (const auto& [peer, logs] : said_) {
       const auto said = logs.find(log);
-      if (said != logs.end()) told[peer] = said->second;
+      if (said != logs.end()) all[peer] = said->second;
     }
   }
-  std::erase_if(told, [&](const auto& said) { return !SameRecords(log, *said.second); });
+  Told told;
+  for (auto& [peer, said] : all) {
+    if (SameRecords(log, &said)) told[peer] = said.holding;
+  }
+  std::lock_guard lock(mutex_);
+  for (const auto& [peer, said] : all) {
+    const auto logs = said_.find(peer);
+    if (logs == said_.end()) continue;
+    const auto now = logs->second.find(log);
+    if (now != logs->second.end() && now->second.holding == said.holding) now->second = said;
+  }
   return told;
 }
 
 // A log that ends in the epoch that the statement ends in, and before it, is equal up to its end.
-bool Holdings::SameRecords(const std::string& log, const Holding& holding) const {
-  const uint64_t index = std::min(holding.known_to, engine_->CommitIndex(log));
+// With the same root these are the records that were looked at before, and need not be read again.
+bool Holdings::SameRecords(const std::string& log, Said* said) const {
+  const uint64_t index = std::min(said->holding->known_to, engine_->CommitIndex(log));
   if (index == 0) return true;
+  const Result<Digest> root = engine_->store()->RootAt(log, index);
+  if (!root.ok()) return false;
+  if (*root == said->root) return said->same;
   const Result<uint64_t> epoch = EpochAt(*engine_->store(), log, index);
-  return epoch.ok() && *epoch == holding.epoch;
+  if (!epoch.ok()) return false;
+  said->root = *root;
+  said->same = *epoch == said->holding->epoch;
+  return said->same;
 }
 
 }  // namespace kembar

@@ -85,14 +85,26 @@ class Holdings {
     SharedHolding said;               // null: nothing has been said
     int64_t next_ms = INT64_MIN / 2;  // monotonic; at first rested for long
   };
-  using ByLog = std::map<std::string, SharedHolding>;
+  // What a peer with a link was told last of one log. One that was not among the log's nodes is
+  // told nothing; when it was that is looked at anew only after a while, and if a record has come.
+  struct Last {
+    SharedHolding said;  // null: nothing
+    uint64_t stranger_at = UINT64_MAX;
+    int64_t again_ms = INT64_MIN / 2;
+  };
+  // What a peer said last of one log, and whether that is about the records that are here.
+  struct Said {
+    SharedHolding holding;
+    Digest root{};  // of the own log up to where they were compared; zero: they were not
+    bool same = false;
+  };
 
   void Run();
   void Turn();
   void Look(const std::string& log, Own* own);
   Holding Make(const std::string& log, const DocumentsHere& here) const;
   size_t Tell(const std::string& log, const SharedHolding& said);
-  bool SameRecords(const std::string& log, const Holding& holding) const;
+  bool SameRecords(const std::string& log, Said* said) const;
 
   const HoldingsOptions options_;
   Engine* const engine_;
@@ -102,8 +114,8 @@ class Holdings {
   mutable std::mutex mutex_;
   std::condition_variable wake_;
   bool stopping_ = false;
-  std::map<std::string, ByLog> up_;    // peers with a link, and what each was told last
-  std::map<std::string, ByLog> said_;  // what each said last
+  std::map<std::string, std::map<std::string, Last>> up_;            // peers with a link, then logs
+  mutable std::map<std::string, std::map<std::string, Said>> said_;  // likewise, of all peers
   std::thread thread_;
 };
 

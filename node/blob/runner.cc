@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <deque>
 #include <memory>
 #include <utility>
 
@@ -16,10 +17,12 @@ namespace kembar {
 namespace {
 
 using std::chrono::microseconds;
+using std::chrono::milliseconds;
 using std::chrono::steady_clock;
 
 constexpr size_t kFetchBelow = 128;  // chunks to come from a peer; beyond, it is asked for no more
-constexpr size_t kFetchMax = 256;    // of one log at a time
+constexpr size_t kFetchMax = 256;    // … and it is asked for as many as make this
+constexpr size_t kFetchShare = 32;   // of one log at a time
 
 int64_t MonoUs() {
   return std::chrono::duration_cast<microseconds>(steady_clock::now().time_since_epoch()).count();
@@ -47,13 +50,22 @@ void BlobRunner::Start() {
     pthread_setname_np(pthread_self(), "kembar-exch");
     Run();
   });
-  if (!blobs_->doubtful()) return;
-  checker_.Run([this] {
-    SetAsideDamaged(blobs_, [this] {
-      std::lock_guard lock(mutex_);
-      return !stopping_;
-    });
-  });
+  if (blobs_->doubtful()) checker_.Run([this] { CheckStore(); });
+}
+
+// Until it has ended well the tracker claims nothing, so it does not end otherwise.
+void BlobRunner::CheckStore() {
+  const auto go_on = [this] {
+    std::lock_guard lock(mutex_);
+    return !stopping_;
+  };
+  while (go_on()) {
+    const Status checked = SetAsideDamaged(blobs_, go_on);
+    if (checked.ok() || checked.code() == Code::kCancelled) return;
+    spdlog::error("chunks_unverified error=\"{}\"", checked.ToString());
+    std::unique_lock lock(mutex_);
+    stopped_.wait_for(lock, milliseconds(options_.recheck_ms), [this] { return stopping_; });
+  }
 }
 
 void BlobRunner::Stop() {
@@ -62,6 +74,7 @@ void BlobRunner::Stop() {
     stopping_ = true;
   }
   wake_.notify_all();
+  stopped_.notify_all();
   if (thread_.joinable()) thread_.join();
   workers_.Stop();
   checker_.Stop();
@@ -316,19 +329,49 @@ void BlobRunner::Refresh() {
 
 // ---- What records here lack --------------------------------------------------------------------
 
-// A log that can be asked of nobody now keeps its chunks, and its turn takes nothing from others.
+// The logs that share a source take turns, also from one pass to the next: what one lacks, however
+// much, does not hold up another. What some leave over goes to the others.
 void BlobRunner::FetchMissing() {
-  for (const std::string& log : tracker_->Lacking()) {
-    std::vector<std::string> sources = SourcesOf(log);
-    if (sources.empty()) continue;
-    std::vector<Digest> digests = tracker_->NextMissing(log, kFetchMax);
-    if (!digests.empty()) Post(blob::Fetch{std::move(digests), std::move(sources)});
+  Room room = RoomOfPeers();
+  const std::vector<std::string> lacking = tracker_->Lacking();  // sorted
+  const auto next = std::upper_bound(lacking.begin(), lacking.end(), served_);
+  std::deque<std::string> logs(next, lacking.end());
+  logs.insert(logs.end(), lacking.begin(), next);
+  while (!room.empty() && !logs.empty()) {
+    std::string log = std::move(logs.front());
+    logs.pop_front();
+    if (FetchSome(log, &room)) logs.push_back(std::move(log));
   }
   std::lock_guard lock(mutex_);
   busy_fetching_ = false;
 }
 
-std::vector<std::string> BlobRunner::SourcesOf(const std::string& log) {
+BlobRunner::Room BlobRunner::RoomOfPeers() const {
+  Room room;
+  std::lock_guard lock(mutex_);
+  for (const auto& [peer, wanted] : wanted_of_) {
+    if (wanted < kFetchBelow) room[peer] = kFetchMax - wanted;
+  }
+  return room;
+}
+
+// A log that can be asked of nobody now keeps its chunks, and its turn takes nothing from others.
+bool BlobRunner::FetchSome(const std::string& log, Room* room) {
+  std::vector<std::string> sources = SourcesOf(log, *room);
+  if (sources.empty()) return false;
+  const auto first = room->find(sources.front());
+  const size_t share = std::min(kFetchShare, first->second);
+  std::vector<Digest> digests = tracker_->NextMissing(log, share);
+  if (digests.empty()) return false;
+  const bool more = digests.size() == share;
+  first->second -= digests.size();
+  if (first->second == 0) room->erase(first);
+  served_ = log;
+  Post(blob::Fetch{std::move(digests), std::move(sources)});
+  return more;
+}
+
+std::vector<std::string> BlobRunner::SourcesOf(const std::string& log, const Room& room) {
   auto statuses = engine_->ReadStatus(log);
   if (!statuses.ok()) return {};
   const ReplicaStatus& status = statuses->begin()->second;
@@ -337,11 +380,7 @@ std::vector<std::string> BlobRunner::SourcesOf(const std::string& log) {
   for (const Member& member : status.control.config.members) {
     if (member.name != status.primary) sources.push_back(member.name);
   }
-  std::lock_guard lock(mutex_);
-  std::erase_if(sources, [this](const std::string& source) {
-    const auto linked = wanted_of_.find(source);
-    return linked == wanted_of_.end() || linked->second >= kFetchBelow;
-  });
+  std::erase_if(sources, [&room](const std::string& source) { return !room.contains(source); });
   return sources;
 }
 

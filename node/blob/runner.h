@@ -32,8 +32,9 @@ struct BlobRunnerOptions {
   std::function<void(const std::string& peer, blob::Message message)> send;
   // Bytes of chunks a second that all links together may carry now; 0: no limit. May be empty.
   std::function<uint64_t()> rate;
-  int64_t refresh_ms = 1'000;  // how often the mirrors of a waiting Ensure are asked for again
-  int64_t fetch_ms = 250;      // how often missing chunks are looked for
+  int64_t refresh_ms = 1'000;   // how often the mirrors of a waiting Ensure are asked for again
+  int64_t fetch_ms = 250;       // how often missing chunks are looked for
+  int64_t recheck_ms = 60'000;  // a damaged store that could not be checked is tried again then
 };
 
 class BlobRunner {
@@ -92,8 +93,15 @@ class BlobRunner {
   void BeginEnsure(uint64_t id, const std::vector<Digest>& digests);
   void Refresh();
   void FetchMissing();
+  // Chunks that each linked peer may still be asked for; those without room are not in it.
+  using Room = std::map<std::string, size_t>;
+  Room RoomOfPeers() const;
+  // Hands on a log's share; false: it has no more to ask for now.
+  bool FetchSome(const std::string& log, Room* room);
   // Where to ask for chunks of that log now.
-  std::vector<std::string> SourcesOf(const std::string& log);
+  std::vector<std::string> SourcesOf(const std::string& log, const Room& room);
+  // On checker_.
+  void CheckStore();
   Result<ReplicaStatus> AsPrimary(const std::string& log) const;
   void RunTimely(int64_t now_us);
 
@@ -105,8 +113,11 @@ class BlobRunner {
   // The runner's thread.
   int64_t refreshed_us_ = 0, fetched_us_ = 0, ticked_us_ = 0;
 
+  std::string served_;  // the log that chunks were asked for last; FetchMissing's own
+
   mutable std::mutex mutex_;
   std::condition_variable wake_;
+  std::condition_variable stopped_;
   std::vector<blob::Event> events_;
   bool stopping_ = false;
   bool busy_refreshing_ = false, busy_fetching_ = false;

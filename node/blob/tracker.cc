@@ -112,6 +112,7 @@ Status BlobTracker::List(const std::string& name, uint64_t commit) {
   log.root = root;
   log.checked_to = indices.empty() ? commit : 0;
   log.todo = std::move(indices);
+  log.shown.reset();  // it may lack what this pass finds
   return {};
 }
 
@@ -205,7 +206,7 @@ Status BlobTracker::CheckAt(const std::string& name, uint64_t index) {
   Log& log = logs_[name];
   Drop(&log, index);
   log.missing[index];
-  log.shown.reset();
+  log.changed = true;
   return {};
 }
 
@@ -226,7 +227,7 @@ Status BlobTracker::CheckRecord(const std::string& name, const Record& record) {
   }
   for (const Digest& digest : missing) log.chunks[digest].documents.insert(record.index);
   log.missing[record.index] = {missing.begin(), missing.end()};
-  log.shown.reset();
+  log.changed = true;
   return {};
 }
 
@@ -240,7 +241,7 @@ void BlobTracker::Drop(Log* log, uint64_t index) {
     if (chunk->second.documents.empty()) log->chunks.erase(chunk);
   }
   log->missing.erase(it);
-  log->shown.reset();
+  log->changed = true;
 }
 
 void BlobTracker::Forget(Log* log) { *log = Log{.told = log->told}; }
@@ -257,7 +258,7 @@ void BlobTracker::OnStored(std::span<const Digest> digests) {
         document->second.erase(digest);
         if (!document->second.empty()) continue;
         log.missing.erase(document);
-        log.shown.reset();
+        log.changed = true;
       }
       log.chunks.erase(chunk);
     }
@@ -274,18 +275,26 @@ DocumentsHere BlobTracker::Documents(const std::string& log) const {
   const auto it = logs_.find(log);
   if (it == logs_.end()) return {0, std::make_shared<const std::set<uint64_t>>()};
   Log& state = it->second;
-  if (state.shown == nullptr) {
+  const int64_t now_ms = MonoMs();
+  const bool rests =
+      state.missing.size() > options_.list_max && now_ms - state.shown_ms < options_.list_ms;
+  if (state.shown == nullptr || (state.changed && !rests)) {
     std::set<uint64_t> missing;
     for (const auto& [index, chunks] : state.missing) missing.insert(missing.end(), index);
     state.shown = std::make_shared<const std::set<uint64_t>>(std::move(missing));
+    state.shown_ms = now_ms;
+    state.changed = false;
   }
-  return {state.claimed_to(), state.shown};
+  if (!state.changed) state.shown_to = state.checked_to;
+  return {Doubtful(state) ? 0 : state.shown_to, state.shown};
 }
 
 std::map<std::string, TrackerStats> BlobTracker::Stats() const {
   std::lock_guard lock(mutex_);
   std::map<std::string, TrackerStats> stats;
-  for (const auto& [name, log] : logs_) stats[name] = {log.claimed_to(), log.missing.size()};
+  for (const auto& [name, log] : logs_) {
+    stats[name] = {Doubtful(log) ? 0 : log.checked_to, log.missing.size()};
+  }
   return stats;
 }
 

@@ -7,11 +7,11 @@
 // noticed by its Merkle root and read afresh.
 //
 // A chunk that was set aside may belong to any document: from then until all records have been
-// looked at once more nothing is claimed either.
+// looked at once more nothing is claimed either; nor while the store of chunks is doubtful.
 //
 // Bounded: beyond `missing_max` missing chunks of a log no further record of it is looked at until
 // some have come; what lies behind counts as not checked. A record that cannot be read is a
-// document that is not whole.
+// document that is not whole. A list of very many documents is made once in a while only.
 //
 // Thread-safety: every method from any thread; Start and Stop by one.
 #pragma once
@@ -49,6 +49,8 @@ struct TrackerOptions {
   int64_t ask_again_ms = 10'000;  // a chunk that is still missing is handed out again after so long
   int64_t turn_ms = 100;          // looks at what has been committed this often
   int64_t recheck_ms = 3'000;  // after a chunk was set aside all is looked at, at most this often
+  size_t list_max = 1'000;     // a list of more missing documents is made anew …
+  int64_t list_ms = 1'000;     // … at most this often
 };
 
 class BlobTracker {
@@ -65,6 +67,7 @@ class BlobTracker {
   // A chunk was set aside here, and who refers to it is not known.
   void OnAside();
 
+  // As of one moment, which is a little ago where very many are missing.
   DocumentsHere Documents(const std::string& log) const;
   std::map<std::string, TrackerStats> Stats() const;
 
@@ -87,12 +90,13 @@ class BlobTracker {
     uint64_t checked_to = 0;
     Digest root{};  // of the log up to listed_to or checked_to, whichever is later
     std::map<uint64_t, std::set<Digest>> missing;     // empty set: the record cannot be read
+    bool changed = false;                             // `missing`, since it was shown
     std::shared_ptr<const std::set<uint64_t>> shown;  // null: to be made
-    std::map<Digest, Chunk> chunks;                   // those of `missing`
-    Digest next{};                                    // where NextMissing goes on
-    std::string told;                                 // the trouble that was logged last
-
-    uint64_t claimed_to() const { return doubtful ? 0 : checked_to; }
+    uint64_t shown_to = 0;                            // checked_to as of then
+    int64_t shown_ms = 0;
+    std::map<Digest, Chunk> chunks;  // those of `missing`
+    Digest next{};                   // where NextMissing goes on
+    std::string told;                // the trouble that was logged last
   };
 
   void Run();
@@ -109,6 +113,7 @@ class BlobTracker {
   // mutex_ is held.
   static void Forget(Log* log);
   static void Drop(Log* log, uint64_t index);
+  bool Doubtful(const Log& log) const { return log.doubtful || blobs_->doubtful(); }
 
   Engine* const engine_;
   const BlobStore* const blobs_;

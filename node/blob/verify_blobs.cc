@@ -104,10 +104,11 @@ class Verifier {
   bool stopped_ = false;
 };
 
-void SetAsideOne(BlobStore* blobs, const Digest& digest, const Status& why) {
+Status SetAsideOne(BlobStore* blobs, const Digest& digest, const Status& why) {
   spdlog::error("chunk_damaged error=\"{}\"", why.ToString());
-  const Status aside = blobs->SetAside(digest);
+  Status aside = blobs->SetAside(digest);
   if (!aside.ok()) spdlog::error("chunk_not_set_aside error=\"{}\"", aside.ToString());
+  return aside;
 }
 
 }  // namespace
@@ -119,16 +120,25 @@ void VerifyDocuments(const BlobVerifyParts& parts, const std::string& log, uint6
 
 Result<std::string> GetOrSetAside(BlobStore* blobs, const Digest& digest) {
   Result<std::string> chunk = blobs->Get(digest);
-  if (chunk.status().code() == Code::kCorrupt) SetAsideOne(blobs, digest, chunk.status());
+  if (chunk.status().code() == Code::kCorrupt) {
+    (void)SetAsideOne(blobs, digest, chunk.status());  // told there
+  }
   return chunk;
 }
 
-void SetAsideDamaged(BlobStore* blobs, const std::function<bool()>& go_on) {
-  const Status all = blobs->Verify([&](const Digest& digest, uint64_t, const Status& status) {
-    if (status.code() == Code::kCorrupt) SetAsideOne(blobs, digest, status);
-    return go_on();
-  });
-  if (!all.ok()) spdlog::error("chunks_unverified error=\"{}\"", all.ToString());
+Status SetAsideDamaged(BlobStore* blobs, const std::function<bool()>& go_on) {
+  Status trouble;
+  RETURN_IF_ERROR(blobs->Verify([&](const Digest& digest, uint64_t, const Status& status) {
+    const bool damaged = status.code() == Code::kCorrupt;
+    const Status settled = damaged ? SetAsideOne(blobs, digest, status) : status;
+    if (trouble.ok()) trouble = settled;
+    if (go_on()) return true;
+    trouble = Status(Code::kCancelled, "not all chunks were checked");
+    return false;
+  }));
+  RETURN_IF_ERROR(trouble);
+  blobs->ClearDoubt();
+  return {};
 }
 
 }  // namespace kembar

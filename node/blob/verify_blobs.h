@@ -32,7 +32,8 @@ void VerifyDocuments(const BlobVerifyParts& parts, const std::string& log, uint6
 
 // Gets a chunk that somebody asks for; one that fails its check is set aside.
 Result<std::string> GetOrSetAside(BlobStore* blobs, const Digest& digest);
-// Sets aside whatever fails its check in the whole store, until `go_on` says no.
-void SetAsideDamaged(BlobStore* blobs, const std::function<bool()>& go_on);
+// Sets aside whatever fails its check in the whole store. OK: all has been checked, and the store
+// is not doubtful any more. kCancelled: `go_on` said no. Else the first error.
+Status SetAsideDamaged(BlobStore* blobs, const std::function<bool()>& go_on);
 
 }  // namespace kembar

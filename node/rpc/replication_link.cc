@@ -187,14 +187,14 @@ struct LinkManager::Impl final : LinkOwner, v1::Replication::CallbackService {
   void OnBlob(const LinkStream& stream, blob::Message message) override {
     const LinkBlobs& blobs = context.options.blobs;
     std::lock_guard lock(mutex);
-    const auto it = peers.find(stream.peer());
-    if (it == peers.end() || it->second.link.get() != &stream) return;
-    if (blobs.receive) blobs.receive(stream.peer(), std::move(message));
+    if (blobs.receive && IsLink(stream)) blobs.receive(stream.peer(), std::move(message));
   }
 
+  // Likewise: the peer may have lost its disk in between.
   void OnHolding(const LinkStream& stream, const std::string& log, Holding holding) override {
     const LinkBlobs& blobs = context.options.blobs;
-    if (blobs.told) blobs.told(stream.peer(), log, std::move(holding));
+    std::lock_guard lock(mutex);
+    if (blobs.told && IsLink(stream)) blobs.told(stream.peer(), log, std::move(holding));
   }
 
   void OnEnd(const std::shared_ptr<LinkStream>& stream, const grpc::Status& why) override {
@@ -224,6 +224,10 @@ struct LinkManager::Impl final : LinkOwner, v1::Replication::CallbackService {
 
   // ---- Under mutex -----------------------------------------------------------------------------
 
+  bool IsLink(const LinkStream& stream) const {
+    const auto it = peers.find(stream.peer());
+    return it != peers.end() && it->second.link.get() == &stream;
+  }
   void Up(const std::string& name) {
     engine->PeerConnected(name);
     if (context.options.blobs.up) context.options.blobs.up(name);

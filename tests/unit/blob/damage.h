@@ -6,6 +6,7 @@
 #include <filesystem>
 #include <fstream>
 #include <string>
+#include <vector>
 
 #include "node/blob/blob_store.h"
 #include "tests/unit/store/rocks_test_util.h"
@@ -17,6 +18,18 @@ inline void WriteOutBlobs(const std::string& dir) {
   BlobStoreOptions options;
   options.dir = dir;
   EXPECT_TRUE(BlobStore::Open(options).ok());
+}
+
+inline std::vector<std::filesystem::path> BlobFiles(const std::string& dir) {
+  std::vector<std::filesystem::path> files;
+  for (const auto& entry : std::filesystem::directory_iterator(dir)) {
+    if (entry.path().extension() == ".blob") files.push_back(entry.path());
+  }
+  return files;
+}
+
+inline void RemoveBlobFiles(const std::string& dir) {
+  for (const auto& file : BlobFiles(dir)) std::filesystem::remove(file);
 }
 
 // Flips a bit of `chunk` where a blob file holds it, so many bytes behind its beginning. Done in

@@ -105,6 +105,22 @@ TEST_F(HoldingsTest, TellsTheLogsNodesWhatHasChanged) {
   EXPECT_THAT(Sent("stranger"), IsEmpty());
 }
 
+TEST_F(HoldingsTest, WhoBecomesAMemberIsToldAlsoWhatHasNotChanged) {
+  HoldingsOptions options;
+  options.pause_ms = 1;
+  Holdings& holdings = Make(options);
+  holdings.PeerConnected("bungo");
+  holdings.PeerConnected("jambi");
+  holdings.Start();
+  ASSERT_TRUE(Hears("jambi", {Says(2, {})}));
+  EXPECT_THAT(Sent("bungo"), IsEmpty());
+  Config config = node_.StatusOf("log").control.config;
+  config.members.push_back({"bungo", "bungo:1"});
+  ASSERT_TRUE(node_.Order("log", ChangeConfig{.config = config, .actor = "test"}).status.ok());
+  EXPECT_TRUE(Hears("bungo", {Says(2, {})}));
+  EXPECT_THAT(Sent("jambi"), ElementsAre(Says(2, {})));
+}
+
 TEST_F(HoldingsTest, TellsAgainWhenALinkComesUp) {
   Holdings& holdings = Make();
   holdings.Start();
@@ -183,6 +199,17 @@ TEST_F(HoldingsTest, AnotherBranchOfTheLogIsAboutOtherRecords) {
     holdings.Receive("jambi", "log", {known_to, epoch_ + 1, {}});
     EXPECT_EQ(holdings.Of("log").count("jambi"), 0u) << known_to;
   }
+}
+
+TEST_F(HoldingsTest, TheSameRecordsAreNotReadAgainForTheSameStatement) {
+  Holdings& holdings = Make();
+  ASSERT_TRUE(WaitUntil([&] { return node_.engine->CommitIndex("log") == 5; }));
+  holdings.Receive("jambi", "log", Says(5, {}));
+  EXPECT_EQ(holdings.Of("log").size(), 1u);
+  ASSERT_TRUE(node_.store.CorruptFrame("log", 5));
+  EXPECT_EQ(holdings.Of("log").size(), 1u);
+  holdings.Receive("jambi", "log", Says(5, {3}));  // another statement
+  EXPECT_THAT(holdings.Of("log"), IsEmpty());
 }
 
 TEST_F(HoldingsTest, APeerMaySpeakOfSoManyLogsOnly) {

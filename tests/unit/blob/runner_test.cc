@@ -6,16 +6,18 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <filesystem>
 #include <future>
 
 #include "tests/unit/blob/damage.h"
-#include "tests/unit/blob/noise.h"
 #include "tests/unit/blob/payload.h"
 #include "tests/unit/node/engine_fixture.h"
 
 namespace kembar {
 namespace {
 
+namespace fs = std::filesystem;
 using testing::MakeControl;
 using testing::TestNode;
 using testing::WaitUntil;
@@ -37,6 +39,11 @@ class RunnerTest : public ::testing::Test {
     options.create_if_missing = true;
     blobs_ = *BlobStore::Open(options);
   }
+  void PutAndClose(const std::vector<std::string_view>& chunks) {
+    digests_ = *blobs_->Put(chunks);
+    blobs_.reset();
+    WriteOutBlobs(blob_dir());
+  }
   void Start() {
     tracker_ = std::make_unique<BlobTracker>(
         node_.engine.get(), blobs_.get(),
@@ -45,11 +52,15 @@ class RunnerTest : public ::testing::Test {
     BlobRunnerOptions options;
     options.node = "tebo";
     options.fetch_ms = 5;
+    options.recheck_ms = 5;
     options.send = [this](const std::string& peer, blob::Message message) {
       const auto* want = std::get_if<blob::Want>(&message);
       if (want == nullptr) return;
       std::lock_guard lock(mutex_);
       asked_[peer].insert(want->digests.begin(), want->digests.end());
+      order_.insert(order_.end(), want->digests.begin(), want->digests.end());
+      if (order_.size() > lack_) return;
+      runner_->Receive(peer, blob::Lack{want->digests});
     };
     runner_ = std::make_unique<BlobRunner>(std::move(options), node_.engine.get(), blobs_.get(),
                                            tracker_.get());
@@ -80,6 +91,21 @@ class RunnerTest : public ::testing::Test {
     std::lock_guard lock(mutex_);
     return asked_[peer].contains(digest);
   }
+  // How many chunks were asked for, of anybody, before the first of these; all, if none was.
+  size_t AskedBefore(const std::vector<Digest>& digests) {
+    std::lock_guard lock(mutex_);
+    const std::set<Digest> these(digests.begin(), digests.end());
+    const auto first = std::find_if(order_.begin(), order_.end(),
+                                    [&](const Digest& digest) { return these.contains(digest); });
+    return static_cast<size_t>(first - order_.begin());
+  }
+  size_t AskedInAll() {
+    std::lock_guard lock(mutex_);
+    return order_.size();
+  }
+  bool AllLack(const std::vector<std::string>& logs) {
+    return WaitUntil([&] { return tracker_->Lacking() == logs; });
+  }
 
   TempDir dir_;
   std::unique_ptr<BlobStore> blobs_;
@@ -88,6 +114,9 @@ class RunnerTest : public ::testing::Test {
   std::unique_ptr<BlobRunner> runner_;
   std::mutex mutex_;
   std::map<std::string, std::set<Digest>> asked_;
+  std::vector<Digest> order_;  // in which chunks were asked for, of all peers
+  size_t lack_ = 0;            // so many are answered: not held
+  std::vector<Digest> digests_;
 };
 
 TEST_F(RunnerTest, APeerThatHangsHoldsUpNoOtherLog) {
@@ -100,6 +129,36 @@ TEST_F(RunnerTest, APeerThatHangsHoldsUpNoOtherLog) {
   ASSERT_TRUE(WaitUntil([&] { return runner_->wanted() >= 128; }));
   const auto digests = RecordMissing("near", 1);
   EXPECT_TRUE(WaitUntil([&] { return Asked("jambi", digests[0]); }));
+}
+
+TEST_F(RunnerTest, LogsThatShareAPeerShareWhatItMayBeAskedFor) {
+  Create("a", "jambi");
+  Create("z", "jambi");
+  const auto a = RecordMissing("a", 1'000);
+  const auto z = RecordMissing("z", 1'000);
+  lack_ = 96;  // so that it is not asked for more than at first
+  Start();
+  ASSERT_TRUE(AllLack({"a", "z"}));
+  runner_->PeerConnected("jambi");
+  ASSERT_TRUE(WaitUntil([&] { return AskedInAll() > 96; }));
+  EXPECT_LE(AskedBefore(a), 96u);
+  EXPECT_LE(AskedBefore(z), 96u);
+}
+
+TEST_F(RunnerTest, ManyLogsThatShareAPeerTakeTurns) {
+  std::vector<std::string> names;
+  std::vector<Digest> last;
+  for (char c = 'a'; c <= 'l'; ++c) {
+    names.emplace_back(1, c);
+    Create(names.back(), "jambi");
+    last = RecordMissing(names.back(), 1'000);
+  }
+  lack_ = 20'000;  // all
+  Start();
+  ASSERT_TRUE(AllLack(names));
+  runner_->PeerConnected("jambi");
+  ASSERT_TRUE(WaitUntil([&] { return AskedInAll() > 1'500; }));
+  EXPECT_LE(AskedBefore(last), 1'500u);
 }
 
 TEST_F(RunnerTest, WhatNobodyCanBeAskedForIsAskedForAsSoonAsSomebodyIsLinked) {
@@ -117,20 +176,34 @@ TEST_F(RunnerTest, WhatNobodyCanBeAskedForIsAskedForAsSoonAsSomebodyIsLinked) {
 }
 
 TEST_F(RunnerTest, WhatADamagedStoreHasLostIsSetAsideAtTheStart) {
-  std::vector<Digest> digests;
-  for (uint64_t i = 0; i < 5; ++i) {
-    const std::string chunk = Noise(i, 1'000);
-    digests.push_back(blobs_->Put(std::vector<std::string_view>{chunk})->front());
-  }
-  blobs_.reset();
-  WriteOutBlobs(blob_dir());
-  for (const auto& entry : std::filesystem::directory_iterator(blob_dir())) {
-    if (entry.path().extension() == ".blob") std::filesystem::remove(entry.path());
-  }
+  PutAndClose({"one", "two", "three"});
+  RemoveBlobFiles(blob_dir());
   OpenBlobs();
-  EXPECT_EQ(blobs_->Missing(digests)->size(), 0u);
+  EXPECT_EQ(blobs_->Missing(digests_)->size(), 0u);
   Start();
-  EXPECT_TRUE(WaitUntil([&] { return blobs_->Missing(digests)->size() == 5; }));
+  EXPECT_TRUE(WaitUntil([&] { return !blobs_->doubtful(); }));
+  EXPECT_EQ(blobs_->Missing(digests_)->size(), 3u);
+}
+
+TEST_F(RunnerTest, ADamagedStoreThatCannotBeReadIsCheckedAgainUntilItCan) {
+  std::vector<std::string> chunks = {"one", "two"};
+  if (Sha256({chunks[1]}) < Sha256({chunks[0]})) std::swap(chunks[0], chunks[1]);
+  PutAndClose({chunks[0]});
+  const std::vector<fs::path> unreadable = BlobFiles(blob_dir());
+  OpenBlobs();
+  PutAndClose({chunks[1]});
+  RemoveBlobFiles(blob_dir());
+  // Reading it is an error that does not tell of damage.
+  for (const fs::path& file : unreadable) fs::create_symlink(file, file);
+  OpenBlobs();
+  Start();
+  // Chunks are checked in order of name, so by then reading the other has failed.
+  ASSERT_TRUE(WaitUntil([&] { return blobs_->Missing(digests_)->size() == 1; }));
+  EXPECT_TRUE(blobs_->doubtful());
+  for (const fs::path& file : unreadable) fs::remove(file);
+  EXPECT_TRUE(WaitUntil([&] { return !blobs_->doubtful(); }));
+  digests_.push_back(Sha256({chunks[0]}));
+  EXPECT_EQ(blobs_->Missing(digests_)->size(), 2u);
 }
 
 TEST_F(RunnerTest, AnEnsureIsAnsweredWheneverItIsGivenUp) {

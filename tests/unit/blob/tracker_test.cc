@@ -6,6 +6,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "node/blob/verify_blobs.h"
 #include "tests/unit/blob/damage.h"
 #include "tests/unit/blob/payload.h"
 #include "tests/unit/node/engine_fixture.h"
@@ -196,6 +197,53 @@ TEST_F(TrackerTest, UntilAllIsLookedAtAgainNothingIsClaimedAndNewRecordsAreFollo
   const uint64_t b = Record("b", "two");
   EXPECT_TRUE(WaitUntil([&] { return Missing() == std::set<uint64_t>{a, b}; }));
   EXPECT_EQ(tracker_->Documents("log").checked_to, 0u);
+}
+
+TEST_F(TrackerTest, OfADoubtfulStoreNothingIsClaimedUntilAllOfItHasBeenChecked) {
+  Put("one");
+  const uint64_t a = Record("a", "one");
+  const uint64_t b = Record("b", "lacking");
+  blobs_.reset();
+  WriteOutBlobs(dir_.path() + "/blobs");
+  RemoveBlobFiles(dir_.path() + "/blobs");
+  OpenBlobs();
+  ASSERT_TRUE(blobs_->doubtful());
+  Start({.recheck_ms = 1});
+  ASSERT_TRUE(WaitUntil([&] { return tracker_->Stats()["log"].documents_missing == 1; }));
+  const uint64_t last = Record("c", "lacking too");
+  ASSERT_TRUE(WaitUntil([&] { return tracker_->Stats()["log"].documents_missing == 2; }));
+  for (const bool go_on : {false, true}) {
+    EXPECT_EQ(tracker_->Documents("log").checked_to, 0u);
+    EXPECT_EQ(tracker_->Stats()["log"].checked_to, 0u);
+    EXPECT_EQ(SetAsideDamaged(blobs_.get(), [&] { return go_on; }).ok(), go_on);
+    EXPECT_EQ(blobs_->doubtful(), !go_on);
+  }
+  ASSERT_TRUE(Checked(last));
+  EXPECT_THAT(Missing(), ElementsAre(a, b, last));
+}
+
+TEST_F(TrackerTest, AListOfVeryManyIsMadeOnceInAWhileAndIsOfOneMoment) {
+  std::vector<uint64_t> indices;
+  for (int i = 0; i < 5; ++i) {
+    indices.push_back(Record(std::to_string(i), "content " + std::to_string(i)));
+  }
+  Start({.list_max = 2, .list_ms = 3'600'000});
+  ASSERT_TRUE(WaitUntil([&] {
+    const TrackerStats stats = tracker_->Stats()["log"];
+    return stats.documents_missing == 5 && stats.checked_to == indices[4];
+  }));
+  const DocumentsHere first = tracker_->Documents("log");
+  EXPECT_EQ(first.checked_to, indices[4]);
+  EXPECT_EQ(first.missing->size(), 5u);
+  Put("content 0");
+  const uint64_t later = Record("later", "lacking");
+  ASSERT_TRUE(WaitUntil([&] { return tracker_->Stats()["log"].checked_to == later; }));
+  const DocumentsHere second = tracker_->Documents("log");
+  EXPECT_EQ(second.missing, first.missing);
+  EXPECT_EQ(second.checked_to, first.checked_to);  // the list does not speak of what came since
+  for (int i = 1; i < 4; ++i) Put("content " + std::to_string(i));
+  EXPECT_THAT(Missing(), ElementsAre(indices[4], later));
+  EXPECT_EQ(tracker_->Documents("log").checked_to, later);
 }
 
 TEST_F(TrackerTest, ALogThatLacksMuchDoesNotHoldUpAnother) {

@@ -29,6 +29,7 @@ struct More {
   int64_t born_us = 0;
   std::map<std::string, LinkIdentity> known;
   std::vector<LinkLimit> limits;
+  LinkBlobs blobs;
 };
 
 // A node with engine, links and a server.
@@ -57,6 +58,7 @@ class LinkedNode {
     options.born_us = more.born_us;
     options.known = std::move(more.known);
     options.limits = std::move(more.limits);
+    options.blobs = std::move(more.blobs);
     options.remember = [this](const std::string& peer, const LinkIdentity& identity) {
       std::lock_guard lock(mutex_);
       remembered_[peer] = identity;
@@ -345,6 +347,73 @@ TEST(Link, ANewStreamOfTheSameNodeReplacesItsOldOne) {
   }
   EXPECT_EQ(first->Finish().error_code(), grpc::StatusCode::ALREADY_EXISTS);
   EXPECT_THAT(tebo.links().Linked(), ElementsAre("jambi"));
+  second_context.TryCancel();
+  while (second->Read(&message)) {
+  }
+  (void)second->Finish();
+}
+
+v1::LinkMessage Holds(uint64_t known_to) {
+  v1::LinkMessage message;
+  message.set_log("log");
+  message.mutable_blob_holding()->set_known_to(known_to);
+  return message;
+}
+
+// By then the peer may have come back without its disk.
+TEST(Link, WhatAReplacedStreamStillSaysOfDocumentsDoesNotCount) {
+  const int port = FreePort();
+  std::mutex mutex;
+  std::vector<uint64_t> told;
+  const auto heard = [&] {
+    std::lock_guard lock(mutex);
+    return told.size();
+  };
+  int ups = 0;
+  std::function<void()> when_replaced;
+  More more;
+  more.blobs.told = [&](const std::string&, const std::string&, const Holding& holding) {
+    std::lock_guard lock(mutex);
+    told.push_back(holding.known_to);
+  };
+  more.blobs.up = [&](const std::string&) {
+    std::function<void()> act;
+    {
+      std::lock_guard lock(mutex);
+      if (++ups == 2) act = when_replaced;
+    }
+    if (act) act();
+  };
+  LinkedNode tebo("tebo", port, {{"jambi", ""}}, "", std::move(more));
+  auto stub =
+      v1::Replication::NewStub(grpc::CreateChannel(At(port), grpc::InsecureChannelCredentials()));
+  grpc::ClientContext first_context, second_context;
+  first_context.set_wait_for_ready(true);
+  auto first = stub->Link(&first_context);
+  first->Write(Hello("jambi", "u"));
+  v1::LinkMessage message;
+  ASSERT_TRUE(first->Read(&message));
+  // The old stream's end comes after this, so what it brings is still taken.
+  {
+    std::lock_guard lock(mutex);
+    when_replaced = [&] {
+      first->Write(Holds(1));
+      int rounds = 0;
+      WaitUntil([&] { return heard() > 0 || ++rounds > 100; });
+    };
+  }
+  auto second = stub->Link(&second_context);
+  second->Write(Hello("jambi", "u"));
+  ASSERT_TRUE(second->Read(&message));
+  while (first->Read(&message)) {
+  }
+  (void)first->Finish();
+  second->Write(Holds(2));
+  ASSERT_TRUE(WaitUntil([&] { return heard() > 0; }));
+  {
+    std::lock_guard lock(mutex);
+    EXPECT_THAT(told, ElementsAre(2));
+  }
   second_context.TryCancel();
   while (second->Read(&message)) {
   }
