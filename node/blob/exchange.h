@@ -126,11 +126,14 @@ using Actions = std::vector<Action>;
 // ------------------------------------------------------------------------------------------------
 
 struct ExchangeOptions {
-  size_t window_min = size_t{8} << 10;   // bytes under way on a link, at least …
+  size_t window_min = size_t{1} << 10;   // bytes under way on a link, at least …
   size_t window_max = size_t{64} << 10;  // … and at most
-  int64_t delay_target_us = 3'000;       // how much longer Taken may take than on a quiet link
-  size_t asked_max = 8;                  // chunks asked of one peer at a time
-  size_t offered_max = 512;              // chunks offered to one mirror at a time, for one Ensure
+  // How much longer Taken may take than on the quiet link: so much, or half of that if it is more.
+  // A record waits for its acknowledgement about as long as Taken takes, so it is never far from
+  // that.
+  int64_t delay_target_us = 600;
+  size_t asked_max = 8;        // chunks asked of one peer at a time
+  size_t offered_max = 512;    // chunks offered to one mirror at a time, for one Ensure
   size_t wanted_max = 16'384;  // chunks to come from one peer; beyond, it is not asked for more
   int64_t offer_again_us = 5'000'000;
   int64_t stall_us = 30'000'000;  // without progress so long, what was asked or sent is given up

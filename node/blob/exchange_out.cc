@@ -9,7 +9,7 @@ namespace {
 
 constexpr size_t kQueueMax = 64;  // chunks asked by one peer; a peer asks for fewer
 constexpr size_t kReadyMax = 2;   // one is being sent, the next is being read
-constexpr size_t kPieceBytesMin = size_t{4} << 10;
+constexpr size_t kPieceBytesMin = size_t{1} << 10;
 constexpr size_t kDelays = 3;  // the least of so many counts: noise only adds
 constexpr int64_t kQuietUs = 60'000'000;
 
@@ -153,10 +153,11 @@ void Exchange::Adjust(Outgoing* out, int64_t delay_us, size_t taken_bytes) {
 
   const int64_t least = *std::min_element(out->delays.begin(), out->delays.end());
   const int64_t queueing = least - out->quiet_us;
-  if (queueing <= options_.delay_target_us) {
+  const int64_t target = std::max(options_.delay_target_us, out->quiet_us / 2);
+  if (queueing <= target) {
     out->window = std::min(options_.window_max, out->window + taken_bytes / 8);
   } else if (now_us_ - out->shrunk_at > delay_us) {  // once for what is under way
-    const size_t by = queueing > 2 * options_.delay_target_us ? 2 : 4;
+    const size_t by = queueing > 2 * target ? 2 : 4;
     out->window = std::max(options_.window_min, out->window - out->window / by);
     out->shrunk_at = now_us_;
   }
