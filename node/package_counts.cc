@@ -7,18 +7,14 @@
 #include <chrono>
 #include <utility>
 
+#include "node/clock.h"
+
 namespace kembar {
 namespace {
 
 using std::chrono::microseconds;
 
 constexpr int64_t kTurnUs = 250'000;
-
-int64_t CounterNowUs() {
-  return std::chrono::duration_cast<microseconds>(
-             std::chrono::steady_clock::now().time_since_epoch())
-      .count();
-}
 
 // Whether both give the same counts.
 bool SameScope(const InventoryScope& a, const InventoryScope& b) {
@@ -64,7 +60,7 @@ void PackageCounter::Run() {
   do {
     for (const std::string& name : engine_->Logs()) {
       Log& log = logs_[name];
-      const int64_t begin_us = CounterNowUs();
+      const int64_t begin_us = MonoUs();
       const Result<bool> counted = Turn(name, &log);
       const std::string trouble = counted.ok() ? std::string() : counted.status().ToString();
       if (!trouble.empty() && trouble != log.told) {
@@ -73,13 +69,13 @@ void PackageCounter::Run() {
       log.told = trouble;
       // A count that failed has taken its time too.
       const bool rests = !counted.ok() || *counted;
-      if (rests && !Rest(options_.pause_factor * (CounterNowUs() - begin_us))) return;
+      if (rests && !Rest(options_.pause_factor * (MonoUs() - begin_us))) return;
     }
   } while (Rest(kTurnUs));
 }
 
 Result<bool> PackageCounter::Turn(const std::string& name, Log* log) {
-  const int64_t now_us = CounterNowUs();
+  const int64_t now_us = MonoUs();
   if (now_us < log->next_us) return false;
   log->next_us = now_us + options_.pause_ms * 1'000;
   ASSIGN_OR_RETURN(auto statuses, engine_->ReadStatus(name));

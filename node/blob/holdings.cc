@@ -7,6 +7,8 @@
 #include <chrono>
 #include <utility>
 
+#include "node/clock.h"
+
 namespace kembar {
 namespace {
 
@@ -14,12 +16,6 @@ using std::chrono::milliseconds;
 
 // Logs that one peer may speak of: it cannot fill this node's memory with names.
 constexpr size_t kLogsOfPeerMax = 10'000;
-
-int64_t HoldingsNowMs() {
-  return std::chrono::duration_cast<milliseconds>(
-             std::chrono::steady_clock::now().time_since_epoch())
-      .count();
-}
 
 Result<uint64_t> EpochAt(const Store& store, const std::string& log, uint64_t index) {
   ASSIGN_OR_RETURN(const FrameBatch batch, store.Read(log, index, index, 1));
@@ -74,7 +70,10 @@ void Holdings::Turn() {
   for (const std::string& log : logs) {
     Own& own = own_[log];
     Look(log, &own);
-    if (own.said != nullptr) listed += Tell(log, own.said);
+    if (own.said != nullptr && MayBeNews(log, own)) {
+      FindMembers(log, &own);
+      listed += Tell(log, own);
+    }
     last_ = log;
     if (listed >= options_.missing_max) return;
   }
@@ -85,7 +84,7 @@ void Holdings::Look(const std::string& log, Own* own) {
   const DocumentsHere here = options_.documents(log);
   const bool same = here.checked_to == own->seen.checked_to && here.missing == own->seen.missing;
   if (own->said != nullptr && same) return;
-  const int64_t now_ms = HoldingsNowMs();
+  const int64_t now_ms = MonoMs();
   const bool lacks = here.missing != nullptr && !here.missing->empty();
   const bool lacked = own->said != nullptr && !own->said->missing.empty();
   if (now_ms < own->next_ms && (lacks || !lacked)) return;
@@ -118,38 +117,51 @@ Holding Holdings::Make(const std::string& log, const DocumentsHere& here) const 
   return holding;
 }
 
-// Tells the log's other nodes that have not heard this; how many documents that listed.
-size_t Holdings::Tell(const std::string& log, const SharedHolding& said) {
+// To one of the log's nodes, or because a peer with a link may have become one of them.
+bool Holdings::MayBeNews(const std::string& log, const Own& own) {
+  std::lock_guard lock(mutex_);
+  size_t linked = 0;
+  for (const std::string& member : own.members) {
+    const auto up = up_.find(member);
+    if (up == up_.end()) continue;
+    if (up->second[log] != own.said) return true;
+    ++linked;
+  }
+  return up_.size() > linked;
+}
+
+// A change of the membership is a record of the log itself.
+void Holdings::FindMembers(const std::string& log, Own* own) {
   const uint64_t commit = engine_->CommitIndex(log);
-  const int64_t now_ms = HoldingsNowMs();
+  const int64_t now_ms = MonoMs();
+  if (own->members_at == commit || now_ms < own->members_again_ms) return;
+  const auto statuses = engine_->ReadStatus(log);
+  if (!statuses.ok()) return;  // the engine is stopping
+  own->members.clear();
+  const Config& config = statuses->at(log).control.config;
+  for (const std::vector<Member>* list : {&config.members, &config.left_out}) {
+    for (const Member& member : *list) own->members.push_back(member.name);
+  }
+  own->members_at = commit;
+  own->members_again_ms = now_ms + options_.pause_ms;
+}
+
+// Tells the log's other nodes that have not heard this; how many documents that listed.
+size_t Holdings::Tell(const std::string& log, const Own& own) {
   std::vector<std::string> peers;
   {
     std::lock_guard lock(mutex_);
-    for (auto& [peer, logs] : up_) {
-      const Last& last = logs[log];
-      const bool stranger = last.stranger_at == commit || now_ms < last.again_ms;
-      if (last.said != said && !stranger) peers.push_back(peer);
+    for (const std::string& member : own.members) {
+      const auto up = up_.find(member);
+      if (up == up_.end()) continue;
+      SharedHolding& last = up->second[log];
+      if (last != own.said) peers.push_back(member);
+      last = own.said;
     }
   }
-  if (peers.empty()) return 0;
-  const auto statuses = engine_->ReadStatus(log);
-  if (!statuses.ok()) return 0;  // the engine is stopping
-  const Config& config = statuses->at(log).control.config;
-  {
-    std::lock_guard lock(mutex_);
-    std::erase_if(peers, [&](const std::string& peer) {
-      const auto up = up_.find(peer);
-      if (up == up_.end()) return true;
-      const bool member = config.Find(peer) != nullptr;
-      up->second[log] = member
-                            ? Last{.said = said}
-                            : Last{.stranger_at = commit, .again_ms = now_ms + options_.pause_ms};
-      return !member;
-    });
-  }
   // When the link is another one by now, all of it is told anew.
-  for (const std::string& peer : peers) options_.send(peer, log, *said);
-  return peers.size() * said->missing.size();
+  for (const std::string& peer : peers) options_.send(peer, log, *own.said);
+  return peers.size() * own.said->missing.size();
 }
 
 void Holdings::PeerConnected(const std::string& peer) {

@@ -84,13 +84,10 @@ class Holdings {
     DocumentsHere seen;
     SharedHolding said;               // null: nothing has been said
     int64_t next_ms = INT64_MIN / 2;  // monotonic; at first rested for long
-  };
-  // What a peer with a link was told last of one log. One that was not among the log's nodes is
-  // told nothing; when it was that is looked at anew only after a while, and if a record has come.
-  struct Last {
-    SharedHolding said;  // null: nothing
-    uint64_t stranger_at = UINT64_MAX;
-    int64_t again_ms = INT64_MIN / 2;
+    // The log's nodes: only they are told. Looked at anew after a while, and if a record has come.
+    std::vector<std::string> members;
+    uint64_t members_at = UINT64_MAX;
+    int64_t members_again_ms = INT64_MIN / 2;
   };
   // What a peer said last of one log, and whether that is about the records that are here.
   struct Said {
@@ -103,7 +100,9 @@ class Holdings {
   void Turn();
   void Look(const std::string& log, Own* own);
   Holding Make(const std::string& log, const DocumentsHere& here) const;
-  size_t Tell(const std::string& log, const SharedHolding& said);
+  bool MayBeNews(const std::string& log, const Own& own);
+  void FindMembers(const std::string& log, Own* own);
+  size_t Tell(const std::string& log, const Own& own);
   bool SameRecords(const std::string& log, Said* said) const;
 
   const HoldingsOptions options_;
@@ -114,7 +113,8 @@ class Holdings {
   mutable std::mutex mutex_;
   std::condition_variable wake_;
   bool stopping_ = false;
-  std::map<std::string, std::map<std::string, Last>> up_;            // peers with a link, then logs
+  // Peers with a link, then logs: what each was told last.
+  std::map<std::string, std::map<std::string, SharedHolding>> up_;
   mutable std::map<std::string, std::map<std::string, Said>> said_;  // likewise, of all peers
   std::thread thread_;
 };

@@ -11,6 +11,7 @@
 #include <utility>
 
 #include "node/blob/verify_blobs.h"
+#include "node/clock.h"
 #include "replicator/base/bytes.h"
 
 namespace kembar {
@@ -23,10 +24,6 @@ using std::chrono::steady_clock;
 constexpr size_t kFetchBelow = 128;  // chunks to come from a peer; beyond, it is asked for no more
 constexpr size_t kFetchMax = 256;    // … and it is asked for as many as make this
 constexpr size_t kFetchShare = 32;   // of one log at a time
-
-int64_t MonoUs() {
-  return std::chrono::duration_cast<microseconds>(steady_clock::now().time_since_epoch()).count();
-}
 
 // The log's mirrors, as its primary sees them.
 std::vector<std::string> MirrorsOf(const ReplicaStatus& status) {
@@ -121,7 +118,6 @@ void BlobRunner::Run() {
     lock.lock();
     counters_ = exchange_.counters();
     wanted_ = exchange_.wanted();
-    wanted_of_ = exchange_.wanted_of();
   }
 }
 
@@ -147,7 +143,7 @@ void BlobRunner::RunTimely(int64_t now_us) {
   }
   if (fetch) {
     fetched_us_ = now_us;
-    workers_.Run([this] { FetchMissing(); });
+    workers_.Run([this, room = RoomOf(exchange_.wanted_of())] { FetchMissing(room); });
   }
 }
 
@@ -331,8 +327,7 @@ void BlobRunner::Refresh() {
 
 // The logs that share a source take turns, also from one pass to the next: what one lacks, however
 // much, does not hold up another. What some leave over goes to the others.
-void BlobRunner::FetchMissing() {
-  Room room = RoomOfPeers();
+void BlobRunner::FetchMissing(Room room) {
   const std::vector<std::string> lacking = tracker_->Lacking();  // sorted
   const auto next = std::upper_bound(lacking.begin(), lacking.end(), served_);
   std::deque<std::string> logs(next, lacking.end());
@@ -346,10 +341,9 @@ void BlobRunner::FetchMissing() {
   busy_fetching_ = false;
 }
 
-BlobRunner::Room BlobRunner::RoomOfPeers() const {
+BlobRunner::Room BlobRunner::RoomOf(const std::map<std::string, size_t>& wanted_of) {
   Room room;
-  std::lock_guard lock(mutex_);
-  for (const auto& [peer, wanted] : wanted_of_) {
+  for (const auto& [peer, wanted] : wanted_of) {
     if (wanted < kFetchBelow) room[peer] = kFetchMax - wanted;
   }
   return room;

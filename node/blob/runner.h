@@ -92,10 +92,10 @@ class BlobRunner {
   // On workers.
   void BeginEnsure(uint64_t id, const std::vector<Digest>& digests);
   void Refresh();
-  void FetchMissing();
   // Chunks that each linked peer may still be asked for; those without room are not in it.
   using Room = std::map<std::string, size_t>;
-  Room RoomOfPeers() const;
+  static Room RoomOf(const std::map<std::string, size_t>& wanted_of);
+  void FetchMissing(Room room);
   // Hands on a log's share; false: it has no more to ask for now.
   bool FetchSome(const std::string& log, Room* room);
   // Where to ask for chunks of that log now.
@@ -125,7 +125,6 @@ class BlobRunner {
   std::map<uint64_t, Waiting> waiting_;
   blob::ExchangeCounters counters_;  // copied after each turn
   size_t wanted_ = 0;
-  std::map<std::string, size_t> wanted_of_;  // of linked peers; likewise
 
   blob::Exchange exchange_;  // the runner's thread
   Workers workers_{"kembar-blob", 2};

@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "node/blob/document.h"
+#include "node/clock.h"
 #include "node/inventory.h"
 
 namespace kembar {
@@ -16,12 +17,6 @@ namespace {
 
 constexpr size_t kRecordsInTurn = 256;
 constexpr size_t kReadBytes = size_t{1} << 20;
-
-int64_t MonoMs() {
-  return std::chrono::duration_cast<std::chrono::milliseconds>(
-             std::chrono::steady_clock::now().time_since_epoch())
-      .count();
-}
 
 bool IsDocumentVersion(RecordKind kind, std::string_view item) {
   return kind == RecordKind::kPut && IsDocument(item);

@@ -91,10 +91,17 @@ Status ListItems(NodeStubs* node, const v1::ListItemsRequest& request, const Dea
       [&](const v1::ListItemsResponse& response) { return GiveEach(response.items(), each); });
 }
 
-Status ForEachLiving(NodeStubs* node, const v1::ListItemsRequest& request, const Deadline& deadline,
+Status ForEachLiving(NodeStubs* node, const std::string& log, const v1::AsOf& as_of,
+                     const std::string& package, std::string_view item_prefix,
                      const std::function<Status(const v1::ItemVersion&)>& each) {
+  v1::ListItemsRequest request;
+  request.set_log(log);
+  if (as_of.at_case() != v1::AsOf::AT_NOT_SET) *request.mutable_as_of() = as_of;
+  request.set_package(package);
+  request.set_item_prefix(std::string(item_prefix));
+  request.set_with_payload(true);
   Status odd;
-  RETURN_IF_ERROR(ListItems(node, request, deadline, [&](const v1::ItemVersion& version) {
+  RETURN_IF_ERROR(ListItems(node, request, Deadline::Never(), [&](const v1::ItemVersion& version) {
     if (version.kind() != v1::RECORD_KIND_PUT) return true;
     odd = each(version);
     return odd.ok();

@@ -7,6 +7,8 @@
 #pragma once
 
 #include <functional>
+#include <string>
+#include <string_view>
 
 #include "replicator/base/status.h"
 #include "tools/client/channel.h"
@@ -31,8 +33,10 @@ Status PackageHistory(NodeStubs* node, const v1::PackageHistoryRequest& request,
                       const Deadline& deadline, const Each<v1::Record>& each);
 Status ListItems(NodeStubs* node, const v1::ListItemsRequest& request, const Deadline& deadline,
                  const Each<v1::ItemVersion>& each);
-// The living items that `request` asks for; what `each` fails with ends it.
-Status ForEachLiving(NodeStubs* node, const v1::ListItemsRequest& request, const Deadline& deadline,
+// The living items of a package ("": of all) whose name begins so, with payload; what `each` fails
+// with ends it.
+Status ForEachLiving(NodeStubs* node, const std::string& log, const v1::AsOf& as_of,
+                     const std::string& package, std::string_view item_prefix,
                      const std::function<Status(const v1::ItemVersion&)>& each);
 // One item with its payload. kNotFound: never there.
 Status GetItem(NodeStubs* node, const v1::GetItemRequest& request, const Deadline& deadline,

@@ -45,13 +45,7 @@ Trouble UnreadableRecord(const v1::ItemVersion& version) {
 Status EachDocument(client::NodeStubs* node, const std::string& log, const v1::AsOf& as_of,
                     const std::string& package,
                     const std::function<Status(const v1::ItemVersion&)>& each) {
-  v1::ListItemsRequest request;
-  request.set_log(log);
-  if (as_of.at_case() != v1::AsOf::AT_NOT_SET) *request.mutable_as_of() = as_of;
-  request.set_item_prefix(std::string(capture::kDocumentPrefix));
-  request.set_with_payload(true);
-  request.set_package(package);
-  return client::ForEachLiving(node, request, client::Deadline::Never(), each)
+  return client::ForEachLiving(node, log, as_of, package, capture::kDocumentPrefix, each)
       .Prepend("list documents");
 }
 

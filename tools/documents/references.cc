@@ -14,18 +14,6 @@ namespace {
 
 using capture::TableShape;
 
-// Gives the living items whose name begins so, with payload; `each` may fail.
-Status EachLiving(client::NodeStubs* node, const std::string& log, const v1::AsOf& as_of,
-                  const std::string& prefix,
-                  const std::function<Status(const v1::ItemVersion&)>& each) {
-  v1::ListItemsRequest request;
-  request.set_log(log);
-  if (as_of.at_case() != v1::AsOf::AT_NOT_SET) *request.mutable_as_of() = as_of;
-  request.set_item_prefix(prefix);
-  request.set_with_payload(true);
-  return client::ForEachLiving(node, request, client::Deadline::Never(), each);
-}
-
 // Whether a row of a mapped table put it there, now or under an earlier mapping.
 bool IsOfRows(const std::string& payload) { return !payload.starts_with("{\"table\":\"manual\""); }
 
@@ -34,11 +22,11 @@ bool IsOfRows(const std::string& payload) { return !payload.starts_with("{\"tabl
 Result<ReferenceItems> ReadReferences(client::NodeStubs* node, const std::string& log,
                                       const v1::AsOf& as_of) {
   ReferenceItems held;
-  RETURN_IF_ERROR(EachLiving(node, log, as_of, std::string(capture::kReferencePrefix),
-                             [&held](const v1::ItemVersion& version) {
-                               held[{version.package(), version.item()}] = version.payload();
-                               return Status::Ok();
-                             }));
+  RETURN_IF_ERROR(client::ForEachLiving(
+      node, log, as_of, "", capture::kReferencePrefix, [&held](const v1::ItemVersion& version) {
+        held[{version.package(), version.item()}] = version.payload();
+        return Status::Ok();
+      }));
   return held;
 }
 
@@ -48,8 +36,8 @@ Result<ReferenceItems> WantedReferences(client::NodeStubs* node, const std::stri
   ReferenceItems wanted;
   if (mapping.document_columns().empty()) return wanted;
   std::vector<TableShape> tables;
-  RETURN_IF_ERROR(
-      EachLiving(node, log, as_of, "table/", [&](const v1::ItemVersion& version) -> Status {
+  RETURN_IF_ERROR(client::ForEachLiving(
+      node, log, as_of, "", "table/", [&](const v1::ItemVersion& version) -> Status {
         ASSIGN_OR_RETURN(TableShape table, capture::DecodeTable(version.payload()));
         if (mapping.NamesDocuments(table)) tables.push_back(std::move(table));
         return Status::Ok();
@@ -64,7 +52,8 @@ Result<ReferenceItems> WantedReferences(client::NodeStubs* node, const std::stri
       }
       return Status::Ok();
     };
-    RETURN_IF_ERROR(EachLiving(node, log, as_of, capture::RowPrefix(table.name), take));
+    RETURN_IF_ERROR(
+        client::ForEachLiving(node, log, as_of, "", capture::RowPrefix(table.name), take));
   }
   return wanted;
 }
@@ -74,12 +63,14 @@ Result<std::map<std::string, std::string>> ReferencesAsOf(client::NodeStubs* nod
                                                           const v1::AsOf& as_of) {
   std::vector<capture::Mapping> mappings;
   const std::string prefix = capture::MappingItem({});
-  RETURN_IF_ERROR(EachLiving(node, log, as_of, prefix, [&](const v1::ItemVersion& version) {
-    Result<capture::Mapping> mapping = capture::Mapping::Parse(version.payload(), version.item());
-    if (!mapping.ok()) return mapping.status();
-    if (!mapping->document_columns().empty()) mappings.push_back(*std::move(mapping));
-    return Status::Ok();
-  }));
+  RETURN_IF_ERROR(
+      client::ForEachLiving(node, log, as_of, "", prefix, [&](const v1::ItemVersion& version) {
+        Result<capture::Mapping> mapping =
+            capture::Mapping::Parse(version.payload(), version.item());
+        if (!mapping.ok()) return mapping.status();
+        if (!mapping->document_columns().empty()) mappings.push_back(*std::move(mapping));
+        return Status::Ok();
+      }));
   std::map<std::string, std::string> references;
   for (const capture::Mapping& mapping : mappings) {
     ASSIGN_OR_RETURN(const ReferenceItems wanted, WantedReferences(node, log, mapping, {}, as_of));
